@@ -1,0 +1,1 @@
+"""Decisions and the words they are made in; no I/O."""

@@ -1,0 +1,1 @@
+"""Apps as data: what an app asks of a person who connects it."""

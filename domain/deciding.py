@@ -1,0 +1,202 @@
+"""Read, fold, decide, append; decide again when another writer was first; answer a repeated command as before."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import cached_property
+from typing import Any, Generic, TypeVar, cast
+from uuid import UUID
+
+import msgspec
+
+from domain.code_hash import code_hash
+from domain.errors import IdempotencyKeyReused, NotFound, Refusal, TooContended
+from domain.events import Event, Metadata
+from domain.ids import new_id
+from domain.ports import (
+    Append,
+    CommandAnswer,
+    CommandKnown,
+    EventStore,
+    FactChange,
+    FactMissing,
+    FactTaken,
+    ReadModels,
+    SealedCredential,
+    StaleStream,
+    StoredSnapshot,
+    StreamEvents,
+    SubjectForgotten,
+    TenantClosed,
+    TenantKind,
+    Vault,
+    WrappedKey,
+)
+
+State = TypeVar("State")
+Answer = TypeVar("Answer")
+
+_ATTEMPTS = 50
+_ANSWER = "answer"
+
+
+class Decider(msgspec.Struct, Generic[State], frozen=True, dict=True):
+    """How a stream of one type becomes a state. ``snapshot_every`` events the state is kept, for streams that can be
+    long; the state is then a msgspec Struct. A snapshot made by other code is ignored.
+    """
+
+    stream_type: str
+    initial: State
+    evolve: Callable[[State, Event], State]
+    snapshot_every: int = 0
+
+    @cached_property
+    def code_hash(self) -> bytes:
+        return code_hash(self.evolve)
+
+
+class Idempotency(msgspec.Struct, frozen=True):
+    """The caller's Idempotency-Key, and the request as bytes: method, path and body."""
+
+    key: str
+    request: bytes
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who asks: ``actor`` reads ``<kind>:<id>``."""
+
+    actor: str
+    request_id: str = ""
+    correlation_id: UUID | None = None
+    idempotency: Idempotency | None = None
+
+
+class Changes(msgspec.Struct, frozen=True, kw_only=True):
+    """What a decision writes, as in Append; ``subject_id`` is whose erasure takes the stored answer along."""
+
+    streams: tuple[StreamEvents, ...]
+    opens: TenantKind | None = None
+    closes: bool = False
+    facts: tuple[FactChange, ...] = ()
+    data_keys: tuple[WrappedKey, ...] = ()
+    credentials: tuple[SealedCredential, ...] = ()
+    forgets: tuple[UUID, ...] = ()
+    destroys: tuple[UUID, ...] = ()
+    subject_id: UUID | None = None
+
+
+class TenantGone(NotFound):
+    """What the request belongs to was deleted."""
+
+    code = "tenant_gone"
+
+
+async def load(store: EventStore, decider: Decider[State], tenant_id: UUID, stream_id: UUID) -> tuple[State, int]:
+    """The stream's state and version; the initial state and 0 when there is no such stream."""
+    state, version = decider.initial, 0
+    if decider.snapshot_every:
+        snapshot = await store.read_snapshot(tenant_id, stream_id)
+        if snapshot and snapshot.code_hash == decider.code_hash:
+            state, version = msgspec.json.decode(snapshot.state, type=type(decider.initial)), snapshot.version
+    recorded = await store.read_stream(tenant_id, stream_id, version)
+    for one in recorded:
+        state = decider.evolve(state, one.event)
+        version = one.version
+    if decider.snapshot_every and len(recorded) >= decider.snapshot_every:
+        kept = StoredSnapshot(version, decider.stream_type, msgspec.json.encode(state), decider.code_hash)
+        await store.save_snapshot(tenant_id, stream_id, kept)
+    return state, version
+
+
+class Desk:
+    """Where commands are executed: the one place that knows about trying again, idempotency and read-your-writes."""
+
+    def __init__(self, store: EventStore, vault: Vault, read_models: ReadModels) -> None:
+        self.store = store
+        self.vault = vault
+        self._read_models = read_models
+
+    async def execute(
+        self,
+        tenant_id: UUID,
+        caller: Caller,
+        decide: Callable[[], Awaitable[tuple[Changes | None, Answer]]],
+        answer_type: Any = None,
+    ) -> Answer:
+        """Runs ``decide``, which gathers facts and answers (what to write, what to say), until its changes are stored.
+
+        Nothing to write is a fine answer. With an Idempotency-Key the first answer is repeated for 24 hours;
+        ``answer_type`` is what it decodes to.
+        """
+        keys = await self._idempotency(tenant_id, caller)
+        if keys and (known := await self._known(tenant_id, keys, answer_type)):
+            return cast(Answer, known[0])
+        for _ in range(_ATTEMPTS):
+            try:
+                changes, answer = await decide()
+            except Refusal:
+                if keys and (known := await self._known(tenant_id, keys, answer_type)):
+                    return cast(Answer, known[0])  # the same command was stored while this one was deciding
+                raise
+            except SubjectForgotten:
+                continue
+            except TenantClosed:
+                raise TenantGone from None
+            if changes is None:
+                return answer
+            try:
+                append = await self._append(tenant_id, caller, changes, keys, answer)
+                appended = await self.store.append(append)
+            except (StaleStream, FactTaken, FactMissing, SubjectForgotten):
+                continue
+            except CommandKnown as known_command:
+                return cast(Answer, await self._opened(tenant_id, known_command.sealed_answer, answer_type))
+            except TenantClosed:
+                raise TenantGone from None
+            await self._read_models.follow(tenant_id, appended.position)
+            return answer
+        raise TooContended
+
+    async def _append(
+        self, tenant_id: UUID, caller: Caller, changes: Changes, keys: tuple[bytes, bytes] | None, answer: object
+    ) -> Append:
+        command = None
+        if keys:
+            sealed = (await self.vault.tenant_key(tenant_id)).seal(_ANSWER, msgspec.json.encode(answer))
+            command = CommandAnswer(*keys, sealed, changes.subject_id)
+        return Append(
+            tenant_id=tenant_id,
+            streams=changes.streams,
+            metadata=Metadata(caller.actor, new_id(), caller.correlation_id, request_id=caller.request_id),
+            opens=changes.opens,
+            closes=changes.closes,
+            facts=changes.facts,
+            data_keys=changes.data_keys,
+            credentials=changes.credentials,
+            forgets=changes.forgets,
+            destroys=changes.destroys,
+            command=command,
+        )
+
+    async def _idempotency(self, tenant_id: UUID, caller: Caller) -> tuple[bytes, bytes] | None:
+        if caller.idempotency is None:
+            return None
+        try:
+            key = await self.vault.tenant_key(tenant_id)
+        except TenantClosed:
+            raise TenantGone from None
+        named = f"{caller.actor}\0{caller.idempotency.key}".encode()
+        return key.digest("command", named), key.digest("request", caller.idempotency.request)
+
+    async def _known(self, tenant_id: UUID, keys: tuple[bytes, bytes], answer_type: Any) -> tuple[Any] | None:
+        try:
+            sealed = await self.store.command_answer(tenant_id, *keys)
+        except CommandKnown:
+            raise IdempotencyKeyReused from None
+        return None if sealed is None else (await self._opened(tenant_id, sealed, answer_type),)
+
+    async def _opened(self, tenant_id: UUID, sealed: bytes | None, answer_type: Any) -> Any:
+        if sealed is None:
+            raise IdempotencyKeyReused
+        key = await self.vault.tenant_key(tenant_id)
+        return msgspec.json.decode(key.open(_ANSWER, sealed), type=answer_type if answer_type is not None else Any)
