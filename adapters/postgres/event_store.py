@@ -1,0 +1,180 @@
+"""The event store on PostgreSQL: appends share commits, reads are single statements."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+import asyncpg
+
+from adapters.postgres.append_batch import CALL, Encoded, arguments, choose, encode
+from adapters.postgres.pool import CONNECTION_LOST, Pool, outlive_restarts
+from domain.batching import Batcher, SharedQuery, Waiting, settle
+from domain.event_codec import decode_event, decode_metadata
+from domain.events import Recorded
+from domain.facts import Fact
+from domain.ports import (
+    Append,
+    Appended,
+    CommandKnown,
+    FactMissing,
+    FactTaken,
+    Lost,
+    StaleStream,
+    StoredSnapshot,
+    SubjectForgotten,
+    TenantClosed,
+)
+
+STORED, CLOSED, KNOWN, OTHER_REQUEST, STALE, TAKEN, MISSING, FORGOTTEN = range(8)
+
+_COLUMNS = "tenant_id, stream_id, version, position, recorded_at, topic, state, metadata"
+_STREAM = f"select {_COLUMNS} from events where tenant_id = $1 and stream_id = $2 and version > $3 order by version"
+_ARCHIVED_STREAM = _STREAM.replace("from events", "from events_archive")
+_TENANT = f"select {_COLUMNS} from all_events where tenant_id = $1 and position > $2 order by position limit $3"
+_HOLDERS = (
+    "select f.i, u.stream_id from unnest($1::uuid[], $2::text[], $3::text[]) with ordinality as f(tenant_id, kind, key, i)"
+    " join uniques u on u.tenant_id = f.tenant_id and u.kind = f.kind and u.key = f.key"
+)
+_LOSSES: dict[int, type[Lost]] = {
+    CLOSED: TenantClosed,
+    STALE: StaleStream,
+    TAKEN: FactTaken,
+    MISSING: FactMissing,
+    FORGOTTEN: SubjectForgotten,
+}
+_RETRYABLE = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
+
+
+def recorded(row: asyncpg.Record) -> Recorded:
+    """An event row as its envelope; UnknownEvent when this program does not know its topic."""
+    tenant_id, stream_id, version, position, recorded_at, topic, state, metadata = row
+    return Recorded(
+        tenant_id, stream_id, version, position, recorded_at, decode_event(topic, state), decode_metadata(metadata)
+    )
+
+
+class PostgresEventStore:
+    """EventStore over a pool. One append call is in flight per process; more gather behind it."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._lane: Batcher[Encoded, Appended] = Batcher(self._flush, choose=choose)
+        self._holders = SharedQuery(pool.fetch, _HOLDERS)
+
+    async def append(self, append: Append) -> Appended:
+        return await self._lane.submit(encode(append))
+
+    async def drain(self) -> None:
+        """Returns when every submitted append was answered."""
+        await self._lane.drain()
+
+    async def _flush(self, batch: list[Waiting[Encoded, Appended]]) -> None:
+        items = [item for item, _ in batch]
+        try:
+            answers = await self._call(items)
+        except Exception as error:
+            if len(batch) == 1:
+                settle(batch[0][1], error)
+                return
+            for waiting in batch:  # one of them poisoned the call: it alone shall hear of it
+                await self._flush([waiting])
+            return
+        for (_, future), answer in zip(batch, answers, strict=True):
+            settle(future, answer)
+
+    async def _call(self, items: list[Encoded]) -> list[Appended | Lost]:
+        """One call for all items. A call whose connection broke may or may not have arrived: it is sent again, and an
+        append that then looks stale is recognised by the command id in its events.
+        """
+        uncertain = False
+        columns = arguments(items)
+        for attempt in range(9):
+            try:
+                rows = await self._pool.fetch(CALL, *columns)
+            except _RETRYABLE:
+                if attempt == 8:
+                    raise
+                continue
+            except CONNECTION_LOST:
+                if attempt == 8:
+                    raise
+                uncertain = True
+                await asyncio.sleep(0.05 * 2**attempt)
+                continue
+            answers = [_answer(row) for row in rows]
+            return (
+                [await self._own(item, answer) for item, answer in zip(items, answers, strict=True)]
+                if uncertain
+                else answers
+            )
+        raise AssertionError("unreachable")
+
+    async def _own(self, item: Encoded, answer: Appended | Lost) -> Appended | Lost:
+        """What an append that was sent twice came to: its own events, if the first sending arrived after all."""
+        append, events, _ = item
+        if isinstance(answer, Appended) or not events:
+            return answer
+        stream_id, version, _, _ = events[-1]
+        for stored in await outlive_restarts(lambda: self.read_stream(append.tenant_id, stream_id, version - 1)):
+            if stored.version == version and stored.metadata.command_id == append.metadata.command_id:
+                return Appended(stored.position, stored.recorded_at)
+        return answer
+
+    async def read_stream(self, tenant_id: UUID, stream_id: UUID, after: int = 0) -> list[Recorded]:
+        rows = await self._pool.fetch(_STREAM, tenant_id, stream_id, after)
+        if not rows:
+            rows = await self._pool.fetch(_ARCHIVED_STREAM, tenant_id, stream_id, after)
+        return [recorded(row) for row in rows]
+
+    async def read_tenant(self, tenant_id: UUID, after: int = 0, limit: int = 1000) -> list[Recorded]:
+        return [recorded(row) for row in await self._pool.fetch(_TENANT, tenant_id, after, limit)]
+
+    async def holders(self, tenant_id: UUID, facts: Sequence[Fact]) -> Mapping[Fact, UUID]:
+        asked = [self._holders.ask(tenant_id, fact.kind, fact.key) for fact in facts]
+        return {fact: rows[0][1] for fact, future in zip(facts, asked, strict=True) if (rows := await future)}
+
+    async def command_answer(self, tenant_id: UUID, command_key: bytes, request_hash: bytes) -> bytes | None:
+        row = await self._pool.fetchrow(
+            "select request_hash, result from commands"
+            " where tenant_id = $1 and command_id = $2 and expires_at > clock_timestamp()",
+            tenant_id,
+            command_key,
+        )
+        if row is None:
+            return None
+        if row["request_hash"] != request_hash:
+            raise CommandKnown(None)
+        return bytes(row["result"])
+
+    async def read_snapshot(self, tenant_id: UUID, stream_id: UUID) -> StoredSnapshot | None:
+        row = await self._pool.fetchrow(
+            "select version, topic, state, code_hash from snapshots where tenant_id = $1 and stream_id = $2",
+            tenant_id,
+            stream_id,
+        )
+        return StoredSnapshot(*row) if row else None
+
+    async def save_snapshot(self, tenant_id: UUID, stream_id: UUID, snapshot: StoredSnapshot) -> None:
+        await self._pool.execute(
+            "insert into snapshots (tenant_id, stream_id, version, topic, state, code_hash)"
+            " select $1, $2, $3, $4, $5, $6 from tenant_heads where tenant_id = $1 and closed_at is null"
+            " on conflict (tenant_id, stream_id) do update set version = excluded.version, topic = excluded.topic,"
+            " state = excluded.state, code_hash = excluded.code_hash where snapshots.version <= excluded.version",
+            tenant_id,
+            stream_id,
+            snapshot.version,
+            snapshot.topic,
+            snapshot.state,
+            snapshot.code_hash,
+        )
+
+
+def _answer(row: asyncpg.Record) -> Appended | Lost:
+    outcome, result, position, recorded_at = row
+    if outcome == STORED:
+        return Appended(position, recorded_at)
+    if outcome in (KNOWN, OTHER_REQUEST):
+        return CommandKnown(result)
+    return _LOSSES[outcome]()

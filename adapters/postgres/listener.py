@@ -1,0 +1,34 @@
+"""One LISTEN connection per process: sets an event when somebody appended. Polling goes on beside it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+import structlog
+
+from adapters.postgres.pool import CONNECTION_LOST
+
+CHANNEL = "causeway_events"
+
+
+async def listen(dsn: str, wakeups: asyncio.Event) -> None:
+    """Listens until cancelled; connects again when the connection is lost."""
+    log = structlog.get_logger("listener")
+    pause = 0.1
+    while True:
+        try:
+            connection = await asyncpg.connect(dsn, server_settings={"application_name": "causeway listener"})
+            try:
+                closed = asyncio.get_running_loop().create_future()
+                connection.add_termination_listener(lambda _, done=closed: done.done() or done.set_result(None))
+                await connection.add_listener(CHANNEL, lambda *_: wakeups.set())
+                wakeups.set()
+                pause = 0.1
+                await closed
+            finally:
+                await connection.close(timeout=1)
+        except CONNECTION_LOST as error:
+            log.warning("listener_lost", error=type(error).__name__)
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, 5.0)

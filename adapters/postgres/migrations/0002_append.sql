@@ -1,0 +1,240 @@
+-- The one way to write: a whole batch of appends, each stored whole or not at all.
+--
+-- Lock order: heads by tenant_id first, everything else under them. Outcomes per append: 0 stored, 1 tenant closed,
+-- 2 command known, 3 command key of another request, 4 stale, 5 fact taken, 6 fact missing, 7 subject forgotten.
+-- The caller keeps two appends that touch the same stream, fact, command or subject out of one batch, so that the checks may look at
+-- the whole batch at once.
+--   a_  an append              e_  its events             s_  the streams they extend (one row each)
+--   f_  its facts (1 claim, 2 release, 3 require)         k_  new data keys     c_  new credentials
+--   x_  subjects to forget     d_  connections whose credentials are destroyed
+create function append_batch(
+    a_tenant uuid[], a_opens text[], a_closes boolean[], a_events integer[],
+    a_command bytea[], a_request bytea[], a_result bytea[], a_subject uuid[],
+    e_append integer[], e_stream uuid[], e_version integer[], e_topic text[], e_state bytea[], e_metadata bytea[],
+    s_append integer[], s_stream uuid[], s_type text[], s_expected integer[], s_version integer[],
+    f_append integer[], f_use smallint[], f_kind text[], f_key text[], f_stream uuid[], f_subject uuid[],
+    k_append integer[], k_subject uuid[], k_wrapped bytea[], k_master text[],
+    c_append integer[], c_connection uuid[], c_version integer[], c_subject uuid[], c_sealed bytea[],
+    x_append integer[], x_subject uuid[],
+    d_append integer[], d_connection uuid[]
+) returns table (outcome smallint, result bytea, last_position bigint, recorded_at timestamptz)
+language plpgsql
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+as $$
+#variable_conflict use_column
+declare
+    fate smallint[] := array_fill(0::smallint, array[cardinality(a_tenant)]);
+    known bytea[] := array_fill(null::bytea, array[cardinality(a_tenant)]);
+    lost record;
+begin
+    if exists (select from unnest(a_opens) as o(kind) where o.kind is not null) then
+        insert into tenant_heads (tenant_id, kind)
+            select distinct o.tenant_id, o.kind from unnest(a_tenant, a_opens) as o(tenant_id, kind)
+            where o.kind is not null order by o.tenant_id
+            on conflict do nothing;
+    end if;
+
+    for lost in
+        with held as materialized (
+            select h.tenant_id, h.closed_at from tenant_heads h
+            where h.tenant_id = any (a_tenant) order by h.tenant_id for update
+        )
+        select a.i from unnest(a_tenant) with ordinality as a(tenant_id, i)
+        left join held h on h.tenant_id = a.tenant_id
+        where h.tenant_id is null or h.closed_at is not null
+    loop
+        fate[lost.i] := 1;
+    end loop;
+
+    if exists (select from unnest(a_command) as o(command) where o.command is not null) then
+        for lost in
+            select a.i, c.request_hash = a.request as same, c.result
+            from unnest(a_tenant, a_command, a_request) with ordinality as a(tenant_id, command, request, i)
+            join commands c on c.tenant_id = a.tenant_id and c.command_id = a.command
+            where c.expires_at > clock_timestamp() and fate[a.i] = 0
+        loop
+            fate[lost.i] := case when lost.same then 2 else 3 end;
+            known[lost.i] := case when lost.same then lost.result end;
+        end loop;
+    end if;
+
+    for lost in
+        select s.append from unnest(s_append, s_stream, s_expected) as s(append, stream_id, expected)
+        left join streams t on t.tenant_id = a_tenant[s.append] and t.stream_id = s.stream_id
+        where fate[s.append] = 0 and (coalesce(t.version, 0) <> s.expected or t.archived_at is not null)
+    loop
+        fate[lost.append] := 4;
+    end loop;
+
+    if cardinality(f_append) > 0 then
+        for lost in
+            select f.append, f.use from unnest(f_append, f_use, f_kind, f_key, f_stream) as f(append, use, kind, key, stream_id)
+            left join uniques u on u.tenant_id = a_tenant[f.append] and u.kind = f.kind and u.key = f.key
+                and (f.use = 1 or f.stream_id is null or u.stream_id = f.stream_id)
+            where fate[f.append] = 0 and (f.use = 1) = (u.tenant_id is not null) and f.use <> 2
+        loop
+            fate[lost.append] := case when lost.use = 1 then 5 else 6 end;
+        end loop;
+    end if;
+
+    if cardinality(k_append) > 0 then
+        for lost in
+            select k.append from unnest(k_append, k_subject) as k(append, subject_id)
+            join data_keys t on t.tenant_id = a_tenant[k.append] and t.subject_id = k.subject_id
+            where fate[k.append] = 0
+        loop
+            fate[lost.append] := 4;
+        end loop;
+        insert into data_keys (tenant_id, subject_id, wrapped_key, master_key_id)
+            select a_tenant[k.append], k.subject_id, k.wrapped, k.master
+            from unnest(k_append, k_subject, k_wrapped, k_master) as k(append, subject_id, wrapped, master)
+            where fate[k.append] = 0;
+    end if;
+
+    if cardinality(c_append) > 0 then
+        for lost in
+            select c.append, t.connection_id is not null as there
+            from unnest(c_append, c_connection, c_version, c_subject) as c(append, connection_id, version, subject_id)
+            left join credentials t
+                on t.tenant_id = a_tenant[c.append] and t.connection_id = c.connection_id and t.version = c.version
+            left join data_keys k on k.tenant_id = a_tenant[c.append] and k.subject_id = c.subject_id and k.shredded_at is null
+            where fate[c.append] = 0 and (t.connection_id is not null or k.subject_id is null)
+        loop
+            fate[lost.append] := case when lost.there then 4 else 7 end;
+        end loop;
+    end if;
+
+    -- A key that was stored above for an append that lost afterwards is taken back: whole or not at all.
+    if cardinality(k_append) > 0 and cardinality(c_append) > 0 then
+        delete from data_keys t using unnest(k_append, k_subject, k_wrapped) as k(append, subject_id, wrapped)
+            where fate[k.append] in (4, 7) and t.tenant_id = a_tenant[k.append] and t.subject_id = k.subject_id
+            and t.wrapped_key = k.wrapped;
+    end if;
+
+    update tenant_heads h
+        set position = h.position + w.events,
+            last_recorded_at = greatest(h.last_recorded_at, clock_timestamp()),
+            closed_at = case when w.closes then greatest(h.last_recorded_at, clock_timestamp()) end
+        from (
+            select a.tenant_id, sum(a.events) as events, bool_or(a.closes) as closes
+            from unnest(a_tenant, a_events, a_closes) with ordinality as a(tenant_id, events, closes, i)
+            where fate[a.i] = 0 group by a.tenant_id
+        ) w
+        where h.tenant_id = w.tenant_id;
+
+    insert into events (tenant_id, stream_id, version, position, topic, state, metadata, recorded_at)
+        select h.tenant_id, e.stream_id, e.version,
+            h.position - count(*) over (partition by h.tenant_id) + row_number() over (partition by h.tenant_id order by e.i),
+            e.topic, e.state, e.metadata, h.last_recorded_at
+        from unnest(e_append, e_stream, e_version, e_topic, e_state, e_metadata)
+            with ordinality as e(append, stream_id, version, topic, state, metadata, i)
+        join tenant_heads h on h.tenant_id = a_tenant[e.append]
+        where fate[e.append] = 0;
+
+    insert into streams (tenant_id, stream_id, stream_type, version)
+        select a_tenant[s.append], s.stream_id, s.type, s.version
+        from unnest(s_append, s_stream, s_type, s_version) as s(append, stream_id, type, version)
+        where fate[s.append] = 0
+        on conflict (tenant_id, stream_id) do update set version = excluded.version;
+
+    if cardinality(f_append) > 0 then
+        delete from uniques u using unnest(f_append, f_use, f_kind, f_key) as f(append, use, kind, key)
+            where fate[f.append] = 0 and f.use = 2 and u.tenant_id = a_tenant[f.append] and u.kind = f.kind and u.key = f.key;
+        insert into uniques (tenant_id, kind, key, stream_id, subject_id)
+            select a_tenant[f.append], f.kind, f.key, f.stream_id, f.subject_id
+            from unnest(f_append, f_use, f_kind, f_key, f_stream, f_subject) as f(append, use, kind, key, stream_id, subject_id)
+            where fate[f.append] = 0 and f.use = 1;
+    end if;
+
+    if cardinality(c_append) > 0 then
+        insert into credentials (tenant_id, connection_id, version, subject_id, sealed)
+            select a_tenant[c.append], c.connection_id, c.version, c.subject_id, c.sealed
+            from unnest(c_append, c_connection, c_version, c_subject, c_sealed)
+                as c(append, connection_id, version, subject_id, sealed)
+            where fate[c.append] = 0;
+    end if;
+
+    if exists (select from unnest(a_command) as o(command) where o.command is not null) then
+        insert into commands (tenant_id, command_id, request_hash, result, subject_id, expires_at)
+            select a.tenant_id, a.command, a.request, a.result, a.subject_id, clock_timestamp() + interval '24 hours'
+            from unnest(a_tenant, a_command, a_request, a_result, a_subject)
+                with ordinality as a(tenant_id, command, request, result, subject_id, i)
+            where a.command is not null and fate[a.i] = 0
+            on conflict (tenant_id, command_id) do update
+                set request_hash = excluded.request_hash, result = excluded.result, subject_id = excluded.subject_id,
+                    expires_at = excluded.expires_at;
+    end if;
+
+    if cardinality(d_append) > 0 then
+        delete from credentials t using unnest(d_append, d_connection) as d(append, connection_id)
+            where fate[d.append] = 0 and t.tenant_id = a_tenant[d.append] and t.connection_id = d.connection_id;
+    end if;
+
+    if cardinality(x_append) > 0 then
+        for lost in
+            select a_tenant[x.append] as tenant_id, x.subject_id from unnest(x_append, x_subject) as x(append, subject_id)
+            where fate[x.append] = 0
+        loop
+            update data_keys t set wrapped_key = null, shredded_at = clock_timestamp()
+                where t.tenant_id = lost.tenant_id and t.subject_id = lost.subject_id and t.shredded_at is null;
+            delete from snapshots t using credentials c
+                where c.tenant_id = lost.tenant_id and c.subject_id = lost.subject_id
+                and t.tenant_id = c.tenant_id and t.stream_id = c.connection_id;
+            delete from credentials t where t.tenant_id = lost.tenant_id and t.subject_id = lost.subject_id;
+            delete from uniques t where t.tenant_id = lost.tenant_id and t.subject_id = lost.subject_id;
+            delete from commands t where t.tenant_id = lost.tenant_id and t.subject_id = lost.subject_id;
+        end loop;
+    end if;
+
+    for lost in
+        select a.tenant_id from unnest(a_tenant, a_closes) with ordinality as a(tenant_id, closes, i)
+        where a.closes and fate[a.i] = 0
+    loop
+        update data_keys t set wrapped_key = null, shredded_at = clock_timestamp()
+            where t.tenant_id = lost.tenant_id and t.shredded_at is null;
+        delete from credentials t where t.tenant_id = lost.tenant_id;
+        delete from uniques t where t.tenant_id = lost.tenant_id;
+        delete from commands t where t.tenant_id = lost.tenant_id;
+        delete from snapshots t where t.tenant_id = lost.tenant_id;
+        delete from token_marks t where t.tenant_id = lost.tenant_id;
+    end loop;
+
+    insert into dirty (tenant_id, position)
+        select h.tenant_id, h.position from tenant_heads h
+        where h.tenant_id in (
+            select a.tenant_id from unnest(a_tenant) with ordinality as a(tenant_id, i) where fate[a.i] = 0
+        );
+
+    -- One for the whole batch, with a constant payload: NOTIFY takes a cluster-wide lock at commit.
+    perform pg_notify('causeway_events', '');
+
+    return query
+        select fate[a.i], known[a.i],
+            case when fate[a.i] = 0 then
+                h.position - sum(a.stored) over (partition by a.tenant_id)
+                    + sum(a.stored) over (partition by a.tenant_id order by a.i)
+            end::bigint,
+            h.last_recorded_at
+        from (
+            select o.tenant_id, o.i, case when fate[o.i] = 0 then o.events else 0 end as stored
+            from unnest(a_tenant, a_events) with ordinality as o(tenant_id, events, i)
+        ) a
+        left join tenant_heads h on h.tenant_id = a.tenant_id
+        order by a.i;
+end $$;
+
+-- Moves a whole stream out of the way; positions stay where they are, rebuilds read both tables.
+create function archive_stream(of_tenant uuid, of_stream uuid) returns integer language plpgsql as $$
+declare
+    moved integer;
+begin
+    perform 1 from tenant_heads where tenant_id = of_tenant for update;
+    insert into events_archive select * from events where tenant_id = of_tenant and stream_id = of_stream;
+    get diagnostics moved = row_count;
+    delete from events where tenant_id = of_tenant and stream_id = of_stream;
+    update streams set archived_at = clock_timestamp() where tenant_id = of_tenant and stream_id = of_stream;
+    return moved;
+end $$;
