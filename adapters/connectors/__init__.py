@@ -1,0 +1,1 @@
+"""Third-party apps: their manifests, and the one client that calls them."""

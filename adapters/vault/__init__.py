@@ -1,0 +1,1 @@
+"""Envelope encryption: a data key per subject, wrapped by a master key that the database never sees."""
