@@ -1,0 +1,106 @@
+"""The tables of read models, as declarations: their SQL for creating, writing and reading whole generations is derived."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+from projections.reading import Connection
+
+
+class Table(msgspec.Struct, frozen=True, eq=False, dict=True):
+    """A read table. ``key`` and ``columns`` map names to PostgreSQL types; every table also has tenant_id and
+    generation in front of its key. Array types are not possible (rows travel as columns): keep a list as JSON text.
+    A changed shape is a new name.
+    """
+
+    name: str
+    key: Mapping[str, str]
+    columns: Mapping[str, str]
+    indexes: tuple[str, ...] = ()
+
+    @cached_property
+    def key_columns(self) -> dict[str, str]:
+        return {"tenant_id": "uuid", "generation": "integer", **self.key}
+
+    @cached_property
+    def all_columns(self) -> dict[str, str]:
+        return {**self.key_columns, **self.columns}
+
+    @cached_property
+    def _matches(self) -> str:
+        return " and ".join(f"t.{name} = u.{name}" for name in self.key_columns)
+
+    def create(self) -> list[str]:
+        """Idempotent DDL. An index is what follows ``on <table>``, for example ``(tenant_id, digest)``."""
+        columns = ", ".join(
+            f"{name} {kind}{' not null' if name in self.key_columns else ''}" for name, kind in self.all_columns.items()
+        )
+        statements = [
+            f"create table if not exists {self.name} ({columns}, primary key ({', '.join(self.key_columns)}))"
+        ]
+        statements += [
+            f"create index if not exists {self.name}_{number} on {self.name} {index}"
+            for number, index in enumerate(self.indexes, start=1)
+        ]
+        return statements
+
+    def upsert(self) -> str:
+        names = ", ".join(self.all_columns)
+        sets = ", ".join(f"{name} = excluded.{name}" for name in self.columns)
+        then = f"do update set {sets}" if sets else "do nothing"
+        return (
+            f"insert into {self.name} ({names}) select * from unnest({_parameters(self.all_columns)})"
+            f" on conflict ({', '.join(self.key_columns)}) {then}"
+        )
+
+    def update(self, changed: tuple[str, ...]) -> str:
+        columns = {**self.key_columns, **{name: self.columns[name] for name in changed}}
+        sets = ", ".join(f"{name} = u.{name}" for name in changed)
+        return (
+            f"update {self.name} t set {sets} from unnest({_parameters(columns)}) as u({', '.join(columns)})"
+            f" where {self._matches}"
+        )
+
+    def delete(self) -> str:
+        return (
+            f"delete from {self.name} t using unnest({_parameters(self.key_columns)})"
+            f" as u({', '.join(self.key_columns)}) where {self._matches}"
+        )
+
+    def delete_where(self, columns: tuple[str, ...]) -> str:
+        conditions = "".join(
+            f" and {name} = ${number}::{self.all_columns[name]}" for number, name in enumerate(columns, start=3)
+        )
+        return f"delete from {self.name} where tenant_id = $1 and generation = $2{conditions}"
+
+    def select_generation(self) -> str:
+        """All rows of a tenant's generation, in key order."""
+        return (
+            f"select {', '.join([*self.key, *self.columns])} from {self.name}"
+            f" where tenant_id = $1 and generation = $2 order by {', '.join(self.key) or 'tenant_id'}"
+        )
+
+    async def check_shape(self, connection: Connection) -> None:
+        """ValueError when the table stands there in another shape."""
+        rows = await connection.fetch(
+            "select attname, format_type(atttypid, atttypmod) as type from pg_attribute"
+            " where attrelid = to_regclass($1) and attnum > 0 and not attisdropped order by attnum",
+            self.name,
+        )
+        there = {row["attname"]: row["type"] for row in rows}
+        spelled = {"timestamptz": "timestamp with time zone", "int": "integer", "bool": "boolean"}
+        wanted = {name: spelled.get(kind, kind) for name, kind in self.all_columns.items()}
+        if there != wanted:
+            raise ValueError(f"the read table {self.name} has another shape here: give the changed table a new name")
+
+
+def _parameters(columns: Mapping[str, str]) -> str:
+    return ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(columns.values(), start=1))
+
+
+Key = tuple[Any, ...]
+Values = dict[str, Any]
