@@ -1,0 +1,54 @@
+"""The service's own pages: is it alive, is it ready, how is it doing, and what its APIs look like."""
+
+from __future__ import annotations
+
+import hmac
+from ipaddress import ip_address
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from adapters.http.dialects import DIALECTS
+from adapters.http.openapi import document
+from adapters.http.problems import RouteNotFound, TokenInvalid
+from adapters.http.routes import json_response
+from adapters.http.services import Services
+
+
+def add_service_pages(app: web.Application, services: Services, registry: CollectorRegistry) -> None:
+    documents = {dialect.name: document(dialect) for dialect in DIALECTS}
+
+    async def healthz(request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readyz(request: web.Request) -> web.Response:
+        """200 when the database answers, its schema is this program's and the read models follow; else 503 and why."""
+        wrong = await services.readiness()
+        return json_response({"ready": not wrong, "problems": wrong}, 503 if wrong else 200)
+
+    async def metrics(request: web.Request) -> web.Response:
+        """Prometheus text; from another machine only with ``Authorization: Bearer`` and CAUSEWAY_METRICS_TOKEN."""
+        if not _is_loopback(request.remote) or request.headers.get("X-Forwarded-For"):
+            wanted = services.metrics_token
+            given = request.headers.get("Authorization", "").removeprefix("Bearer ")
+            if not wanted or not hmac.compare_digest(given.encode("utf-8", "replace"), wanted.encode()):
+                raise TokenInvalid("Metrics are for this machine, or for whoever has the metrics token.")
+        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def openapi(request: web.Request) -> web.Response:
+        found = documents.get(request.match_info["dialect"])
+        if found is None:
+            raise RouteNotFound(f"The documents here are: {', '.join(documents)}.")
+        return json_response(found)
+
+    app.router.add_get("/healthz", healthz)
+    app.router.add_get("/readyz", readyz)
+    app.router.add_get("/metrics", metrics)
+    app.router.add_get("/openapi/{dialect}.json", openapi)
+
+
+def _is_loopback(remote: str | None) -> bool:
+    try:
+        return remote is not None and ip_address(remote).is_loopback
+    except ValueError:
+        return False
