@@ -33,14 +33,21 @@ class Batcher(Generic[Item, Answer]):
         self._lanes = lanes
         self._queue: deque[Waiting[Item, Answer]] = deque()
         self._flights: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def submit(self, item: Item) -> asyncio.Future[Answer]:
         """Queues the item; the future is the caller's own."""
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        loop = self._loop or self._begin()
+        future: asyncio.Future[Answer] = loop.create_future()
         self._queue.append((item, future))
         if len(self._flights) < self._lanes:
-            self._flights.add(asyncio.get_running_loop().create_task(self._fly()))
+            self._flights.add(loop.create_task(self._fly()))
         return future
+
+    def _begin(self) -> asyncio.AbstractEventLoop:
+        """Remembers the loop: asking for it costs a system call each time."""
+        self._loop = asyncio.get_running_loop()
+        return self._loop
 
     async def drain(self) -> None:
         """Returns when nothing is queued or in flight."""
@@ -102,9 +109,21 @@ class SharedQuery:
         return self._batcher.submit(arguments)
 
     async def _run(self, batch: list[Waiting[tuple[Any, ...], list[Sequence[Any]]]]) -> None:
-        found: list[list[Sequence[Any]]] = [[] for _ in batch]
-        for row in await self._fetch(self._statement, *map(list, zip(*[item for item, _ in batch], strict=True))):
-            found[row[0] - 1].append(row)
+        try:
+            found = await self._ask([item for item, _ in batch])
+        except Exception:
+            if len(batch) == 1:
+                raise
+            # one of them poisoned the statement: it alone shall hear of it
+            alone = await asyncio.gather(*(self._ask([item]) for item, _ in batch), return_exceptions=True)
+            for (_, future), answer in zip(batch, alone, strict=True):
+                settle(future, answer if isinstance(answer, BaseException) else answer[0])
+            return
         for (_, future), rows in zip(batch, found, strict=True):
-            if not future.done():
-                future.set_result(rows)
+            settle(future, rows)
+
+    async def _ask(self, questions: list[tuple[Any, ...]]) -> list[list[Sequence[Any]]]:
+        found: list[list[Sequence[Any]]] = [[] for _ in questions]
+        for row in await self._fetch(self._statement, *map(list, zip(*questions, strict=True))):
+            found[row[0] - 1].append(row)
+        return found

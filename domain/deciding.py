@@ -98,11 +98,11 @@ async def load(store: EventStore, decider: Decider[State], tenant_id: UUID, stre
         snapshot = await store.read_snapshot(tenant_id, stream_id)
         if snapshot and snapshot.code_hash == decider.code_hash:
             state, version = msgspec.json.decode(snapshot.state, type=type(decider.initial)), snapshot.version
-    recorded = await store.read_stream(tenant_id, stream_id, version)
-    for one in recorded:
-        state = decider.evolve(state, one.event)
-        version = one.version
-    if decider.snapshot_every and len(recorded) >= decider.snapshot_every:
+    events = await store.events_of(tenant_id, stream_id, version)
+    for event in events:
+        state = decider.evolve(state, event)
+    version += len(events)
+    if decider.snapshot_every and len(events) >= decider.snapshot_every:
         kept = StoredSnapshot(version, decider.stream_type, msgspec.json.encode(state), decider.code_hash)
         await store.save_snapshot(tenant_id, stream_id, kept)
     return state, version
@@ -134,9 +134,11 @@ class Desk:
         for _ in range(_ATTEMPTS):
             try:
                 changes, answer = await decide()
-            except Refusal:
+            except Refusal as refusal:
                 if keys and (known := await self._known(tenant_id, keys, answer_type)):
                     return cast(Answer, known[0])  # the same command was stored while this one was deciding
+                if isinstance(refusal, NotFound) and await self._is_gone(tenant_id):
+                    raise TenantGone from None  # it was deleted meanwhile, and what was looked for with it
                 raise
             except SubjectForgotten:
                 continue
@@ -156,6 +158,13 @@ class Desk:
             await self._read_models.follow(tenant_id, appended.position)
             return answer
         raise TooContended
+
+    async def _is_gone(self, tenant_id: UUID) -> bool:
+        try:
+            await self.vault.key(tenant_id, tenant_id)
+        except SubjectForgotten:
+            return True
+        return False
 
     async def _append(
         self, tenant_id: UUID, caller: Caller, changes: Changes, keys: tuple[bytes, bytes] | None, answer: object
@@ -198,5 +207,6 @@ class Desk:
     async def _opened(self, tenant_id: UUID, sealed: bytes | None, answer_type: Any) -> Any:
         if sealed is None:
             raise IdempotencyKeyReused
+        await self._read_models.follow(tenant_id, 0)  # the first sender may have died before it followed
         key = await self.vault.tenant_key(tenant_id)
         return msgspec.json.decode(key.open(_ANSWER, sealed), type=answer_type if answer_type is not None else Any)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import msgspec
 
-from domain.errors import Refusal
+from domain.errors import Invalid
 from domain.events import Event, Metadata, event_classes
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 
 _upcasters: dict[str, tuple[str, Upcaster]] = {}
+_ready: dict[str, Callable[[bytes], Event]] = {}
 _encoder = msgspec.json.Encoder()
 _metadata_decoder = msgspec.json.Decoder(Metadata)
 _raw_decoder = msgspec.json.Decoder(dict[str, Any])
@@ -29,7 +29,7 @@ class UnknownEvent(Exception):
         self.topic = topic
 
 
-class Unwritable(Refusal):
+class Unwritable(Invalid):
     """A text holds characters that cannot be stored."""
 
     code = "unwritable_text"
@@ -42,6 +42,7 @@ def upcasts(old: str, new: str) -> Callable[[Upcaster], Upcaster]:
         if old in _upcasters:
             raise TypeError(f"{old} is upcast already")
         _upcasters[old] = (new, upcast)
+        _ready.pop(old, None)
         return upcast
 
     return register
@@ -63,15 +64,14 @@ def decode_metadata(data: bytes) -> Metadata:
     return _metadata_decoder.decode(data)
 
 
-@cache
-def _decoder(topic: str) -> msgspec.json.Decoder[Event]:
-    return msgspec.json.Decoder(event_classes()[topic])
-
-
 def decode_event(topic: str, state: bytes) -> Event:
     """The event of that topic, brought up to date; UnknownEvent when nobody knows the topic."""
+    ready = _ready.get(topic)
+    if ready is not None:
+        return ready(state)
     if topic not in _upcasters and topic in event_classes():
-        return _decoder(topic).decode(state)
+        ready = _ready[topic] = msgspec.json.Decoder(event_classes()[topic]).decode
+        return ready(state)
     members = _raw_decoder.decode(state)
     while topic in _upcasters:
         topic, upcast = _upcasters[topic]

@@ -152,6 +152,9 @@ class EventStore(Protocol):
     async def append(self, append: Append) -> Appended:
         """Stores the append, or raises what it Lost to. Returns only after commit."""
 
+    async def events_of(self, tenant_id: UUID, stream_id: UUID, after: int = 0) -> list[Event]:
+        """The stream's events without their envelopes, from version ``after`` + 1 on: what folds need."""
+
     async def read_stream(self, tenant_id: UUID, stream_id: UUID, after: int = 0) -> list[Recorded]:
         """The stream's events with a version over ``after``, in order; archived ones too."""
 
@@ -229,4 +232,4 @@ class ReadModels(Protocol):
     """Read-your-writes: the read models of a tenant, as far as the caller's own write."""
 
     async def follow(self, tenant_id: UUID, position: int) -> None:
-        """Returns when the tenant's read models have passed the position."""
+        """Returns when the tenant's read models have passed the position, and all that was stored before the call."""

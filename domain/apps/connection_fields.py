@@ -138,7 +138,7 @@ def _wrong_type(field: Field, text: str) -> str:
         return "must be an e-mail address"
     if field.type == "url" and not _is_web_address(text):
         return "must be a full web address such as https://example.com"
-    if field.type in _NUMERIC_TYPES and not _NUMBER.fullmatch(text):
+    if field.type in _NUMERIC_TYPES and not (_NUMBER.fullmatch(text) and math.isfinite(float(text))):
         return "must be a number"
     return ""
 

@@ -59,7 +59,7 @@ class CredentialRejected(Invalid):
 
 
 class Connection(msgspec.Struct, frozen=True):
-    """``owner`` None: the developer's own."""
+    """``end_user_id`` None: the developer's own, which has a name."""
 
     present: bool = False
     end_user_id: UUID | None = None
@@ -67,6 +67,7 @@ class Connection(msgspec.Struct, frozen=True):
     expires_at: datetime | None = None
     renewable: bool = False
     credential_version: int = 0
+    name: str = ""
 
     def is_valid(self, now: datetime) -> bool:
         """Whether it may be used: a token past its time that cannot be renewed may not."""
@@ -80,7 +81,13 @@ def evolve(state: Connection, event: Event) -> Connection:
                 True, event.end_user_id, event.app_key, event.expires_at, event.renewable, event.credential_version
             )
         case AppConnected():
-            return Connection(True, event.end_user_id, event.app_key, credential_version=event.credential_version)
+            return Connection(
+                True,
+                event.end_user_id,
+                event.app_key,
+                credential_version=event.credential_version,
+                name=event.name,
+            )
         case ConnectionDeleted():
             return Connection(credential_version=state.credential_version)
     return state

@@ -134,9 +134,12 @@ class ConnectionCommands:
 
         IntegrationNotFound, InvalidFields, CredentialRejected, CannotProve, ConnectionAlreadyExists.
         """
-        checked = await self._checked(project_id, app_key, fields, prove)
+        checked: dict[str, str] | None = None
 
         async def decide() -> tuple[Changes, None]:
+            nonlocal checked
+            if checked is None:  # not before: a repeated request is answered as it was, without asking the app again
+                checked = await self._checked(project_id, app_key, fields, prove)
             owner, integration, connection_id = await self._facts(project_id, external_id, app_key)
             stream_id, state, version = await self._connection(project_id, connection_id)
             credential = await self._sealed(project_id, owner, stream_id, state, _fields_secret(checked))
@@ -164,9 +167,12 @@ class ConnectionCommands:
         prove: bool = False,
     ) -> UUID:
         """Adds a connection of the developer's own; its name is unique per app. Answers its id."""
-        checked = await self._checked(project_id, app_key, fields, prove)
+        checked: dict[str, str] | None = None
 
         async def decide() -> tuple[Changes, UUID]:
+            nonlocal checked
+            if checked is None:
+                checked = await self._checked(project_id, app_key, fields, prove)
             integration, required = await self._integration(project_id, app_key)
             key = await self._desk.vault.tenant_key(project_id)
             fact = developer_connection_fact(app_key, key.digest("connection name", name.encode()))
@@ -210,14 +216,15 @@ class ConnectionCommands:
 
         await self._desk.execute(project_id, caller, decide)
 
-    async def delete_own(self, project_id: UUID, caller: Caller, connection_id: UUID, app_key: str, name: str) -> None:
+    async def delete_own(self, project_id: UUID, caller: Caller, connection_id: UUID) -> None:
         """Deletes a connection of the developer's own; ConnectionNotFound when it is somebody else's or gone."""
 
         async def decide() -> tuple[Changes, None]:
-            key = await self._desk.vault.tenant_key(project_id)
-            fact = developer_connection_fact(app_key, key.digest("connection name", name.encode()))
-            if (await self._desk.store.holders(project_id, [fact])).get(fact) != connection_id:
+            state, _ = await load(self._desk.store, CONNECTION, project_id, connection_id)
+            if not state.present or state.end_user_id is not None:
                 raise ConnectionNotFound
+            key = await self._desk.vault.tenant_key(project_id)
+            fact = developer_connection_fact(state.app_key, key.digest("connection name", state.name.encode()))
             return await self._deletion(project_id, connection_id, fact), None
 
         await self._desk.execute(project_id, caller, decide)
