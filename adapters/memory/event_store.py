@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from domain.event_codec import encode_event
-from domain.events import Recorded
+from domain.events import Event, Recorded
 from domain.facts import Fact
 from domain.ports import (
     Append,
@@ -58,14 +58,18 @@ class MemoryEventStore:
         if tenant is None:
             if append.opens is None:
                 raise TenantClosed
-            tenant = self.tenants[append.tenant_id] = _Tenant()
+            tenant = _Tenant()
         lost = _check(tenant, append)
         if lost is not None:
             raise lost
+        self.tenants[append.tenant_id] = tenant
         return _store(tenant, append)
 
     async def drain(self) -> None:
         await asyncio.sleep(0)
+
+    async def events_of(self, tenant_id: UUID, stream_id: UUID, after: int = 0) -> list[Event]:
+        return [recorded.event for recorded in await self.read_stream(tenant_id, stream_id, after)]
 
     async def read_stream(self, tenant_id: UUID, stream_id: UUID, after: int = 0) -> list[Recorded]:
         tenant = self.tenants.get(tenant_id)
@@ -110,20 +114,25 @@ def _check(tenant: _Tenant, append: Append) -> Lost | None:
         return CommandKnown(known.sealed_answer if same else None)
     if any(len(tenant.streams.get(stream.stream_id, ())) != stream.expected_version for stream in append.streams):
         return StaleStream()
+    if any(change.use is FactUse.CLAIM and change.fact in tenant.facts for change in append.facts):
+        return FactTaken()
     for change in append.facts:
         taken = tenant.facts.get(change.fact)
-        if change.use is FactUse.CLAIM and taken:
-            return FactTaken()
         if change.use is FactUse.REQUIRE and (not taken or change.stream_id not in (None, taken[0])):
             return FactMissing()
     new_keys = {key.subject_id for key in append.data_keys}
     if not new_keys.isdisjoint(tenant.data_keys):
         return StaleStream()
-    for credential in append.credentials:
-        if (credential.connection_id, credential.version) in tenant.credentials:
-            return StaleStream()
-        if credential.subject_id not in new_keys and tenant.data_keys.get(credential.subject_id) is None:
-            return SubjectForgotten()
+    if any((credential.connection_id, credential.version) in tenant.credentials for credential in append.credentials):
+        return StaleStream()
+    if any(
+        tenant.data_keys.get(one.subject_id) is None for one in append.credentials if one.subject_id not in new_keys
+    ):
+        return SubjectForgotten()
+    subjects = [change.subject_id for change in append.facts if change.use is FactUse.CLAIM]
+    subjects += [append.command.subject_id] if append.command else []
+    if any(subject in tenant.data_keys and tenant.data_keys[subject] is None for subject in subjects if subject):
+        return SubjectForgotten()
     return None
 
 
@@ -146,7 +155,8 @@ def _store(tenant: _Tenant, append: Append) -> Appended:
     for change in append.facts:
         if change.use is FactUse.RELEASE:
             tenant.facts.pop(change.fact, None)
-        elif change.use is FactUse.CLAIM and change.stream_id is not None:
+    for change in append.facts:
+        if change.use is FactUse.CLAIM and change.stream_id is not None:
             tenant.facts[change.fact] = (change.stream_id, change.subject_id)
     tenant.data_keys.update({key.subject_id: key for key in append.data_keys})
     tenant.credentials.update({(one.connection_id, one.version): one for one in append.credentials})
@@ -163,7 +173,12 @@ def _store(tenant: _Tenant, append: Append) -> Appended:
 
 
 def _forget(tenant: _Tenant, subject_id: UUID) -> None:
-    tenant.data_keys[subject_id] = None
+    if subject_id in tenant.data_keys:
+        tenant.data_keys[subject_id] = None
+    streams = {one.connection_id for one in tenant.credentials.values() if one.subject_id == subject_id}
+    streams |= {stream_id for stream_id, held_for in tenant.facts.values() if held_for == subject_id}
+    for stream_id in streams | {subject_id}:
+        tenant.snapshots.pop(stream_id, None)
     tenant.credentials = {key: one for key, one in tenant.credentials.items() if one.subject_id != subject_id}
     tenant.facts = {fact: held for fact, held in tenant.facts.items() if held[1] != subject_id}
     tenant.commands = {key: one for key, one in tenant.commands.items() if one.subject_id != subject_id}

@@ -8,11 +8,12 @@ from uuid import UUID
 
 import asyncpg
 
-from adapters.postgres.append_batch import CALL, Encoded, arguments, choose, encode
+from adapters.postgres.append_batch import Encoded, arguments, choose, encode
+from adapters.postgres.held_connection import HeldConnection
 from adapters.postgres.pool import CONNECTION_LOST, Pool, outlive_restarts
 from domain.batching import Batcher, SharedQuery, Waiting, settle
 from domain.event_codec import decode_event, decode_metadata
-from domain.events import Recorded
+from domain.events import Event, Recorded
 from domain.facts import Fact
 from domain.ports import (
     Append,
@@ -32,6 +33,8 @@ STORED, CLOSED, KNOWN, OTHER_REQUEST, STALE, TAKEN, MISSING, FORGOTTEN = range(8
 _COLUMNS = "tenant_id, stream_id, version, position, recorded_at, topic, state, metadata"
 _STREAM = f"select {_COLUMNS} from events where tenant_id = $1 and stream_id = $2 and version > $3 order by version"
 _ARCHIVED_STREAM = _STREAM.replace("from events", "from events_archive")
+_EVENTS_OF = "select topic, state from events where tenant_id = $1 and stream_id = $2 and version > $3 order by version"
+_ARCHIVED_EVENTS_OF = _EVENTS_OF.replace("from events", "from events_archive")
 _TENANT = f"select {_COLUMNS} from all_events where tenant_id = $1 and position > $2 order by position limit $3"
 _HOLDERS = (
     "select f.i, u.stream_id from unnest($1::uuid[], $2::text[], $3::text[]) with ordinality as f(tenant_id, kind, key, i)"
@@ -44,6 +47,7 @@ _LOSSES: dict[int, type[Lost]] = {
     MISSING: FactMissing,
     FORGOTTEN: SubjectForgotten,
 }
+_OWN = "select position, recorded_at, metadata from all_events where tenant_id = $1 and stream_id = $2 and version = $3"
 _RETRYABLE = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
 
 
@@ -60,39 +64,48 @@ class PostgresEventStore:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self._writer = HeldConnection(pool)
         self._lane: Batcher[Encoded, Appended] = Batcher(self._flush, choose=choose)
         self._holders = SharedQuery(pool.fetch, _HOLDERS)
 
     async def append(self, append: Append) -> Appended:
         return await self._lane.submit(encode(append))
 
+    async def append_encoded(self, encoded: Encoded) -> Appended:
+        """``append`` of events that somebody else encoded; the append itself names its streams without events."""
+        return await self._lane.submit(encoded)
+
     async def drain(self) -> None:
         """Returns when every submitted append was answered."""
         await self._lane.drain()
+        await self._writer.let_go()
 
     async def _flush(self, batch: list[Waiting[Encoded, Appended]]) -> None:
-        items = [item for item, _ in batch]
+        answers: list[Appended | Lost | Exception] = []
         try:
-            answers = await self._call(items)
-        except Exception as error:
-            if len(batch) == 1:
-                settle(batch[0][1], error)
-                return
-            for waiting in batch:  # one of them poisoned the call: it alone shall hear of it
-                await self._flush([waiting])
-            return
+            answers.extend(await self._call([item for item, _ in batch]))
+        except CONNECTION_LOST as error:
+            answers.extend([error] * len(batch))
+        except Exception:
+            for item, _ in batch:  # one of them poisoned the call: it alone shall hear of it
+                answers.append(await self._call_alone(item))
         for (_, future), answer in zip(batch, answers, strict=True):
             settle(future, answer)
 
-    async def _call(self, items: list[Encoded]) -> list[Appended | Lost]:
+    async def _call_alone(self, item: Encoded) -> Appended | Lost | Exception:
+        try:
+            return (await self._call([item], uncertain=True))[0]
+        except Exception as error:
+            return error
+
+    async def _call(self, items: list[Encoded], *, uncertain: bool = False) -> list[Appended | Lost]:
         """One call for all items. A call whose connection broke may or may not have arrived: it is sent again, and an
         append that then looks stale is recognised by the command id in its events.
         """
-        uncertain = False
-        columns = arguments(items)
+        call, columns = arguments(items)
         for attempt in range(9):
             try:
-                rows = await self._pool.fetch(CALL, *columns)
+                rows = await self._writer.fetch(call, *columns)
             except _RETRYABLE:
                 if attempt == 8:
                     raise
@@ -113,14 +126,20 @@ class PostgresEventStore:
 
     async def _own(self, item: Encoded, answer: Appended | Lost) -> Appended | Lost:
         """What an append that was sent twice came to: its own events, if the first sending arrived after all."""
-        append, events, _ = item
+        append, events, _, _ = item
         if isinstance(answer, Appended) or not events:
             return answer
         stream_id, version, _, _ = events[-1]
-        for stored in await outlive_restarts(lambda: self.read_stream(append.tenant_id, stream_id, version - 1)):
-            if stored.version == version and stored.metadata.command_id == append.metadata.command_id:
-                return Appended(stored.position, stored.recorded_at)
-        return answer
+        row = await outlive_restarts(lambda: self._pool.fetchrow(_OWN, append.tenant_id, stream_id, version))
+        if row is None or decode_metadata(row["metadata"]).command_id != append.metadata.command_id:
+            return answer
+        return Appended(row["position"], row["recorded_at"])
+
+    async def events_of(self, tenant_id: UUID, stream_id: UUID, after: int = 0) -> list[Event]:
+        rows = await self._pool.fetch(_EVENTS_OF, tenant_id, stream_id, after)
+        if not rows:
+            rows = await self._pool.fetch(_ARCHIVED_EVENTS_OF, tenant_id, stream_id, after)
+        return [decode_event(topic, state) for topic, state in rows]
 
     async def read_stream(self, tenant_id: UUID, stream_id: UUID, after: int = 0) -> list[Recorded]:
         rows = await self._pool.fetch(_STREAM, tenant_id, stream_id, after)
@@ -159,7 +178,7 @@ class PostgresEventStore:
     async def save_snapshot(self, tenant_id: UUID, stream_id: UUID, snapshot: StoredSnapshot) -> None:
         await self._pool.execute(
             "insert into snapshots (tenant_id, stream_id, version, topic, state, code_hash)"
-            " select $1, $2, $3, $4, $5, $6 from tenant_heads where tenant_id = $1 and closed_at is null"
+            " select $1, $2, $3, $4, $5, $6 from tenant_heads where tenant_id = $1 and closed_at is null for share"
             " on conflict (tenant_id, stream_id) do update set version = excluded.version, topic = excluded.topic,"
             " state = excluded.state, code_hash = excluded.code_hash where snapshots.version <= excluded.version",
             tenant_id,

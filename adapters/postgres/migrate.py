@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,7 @@ from adapters.settings import CannotStart
 
 FOLDER = Path(__file__).parent / "migrations"
 _LOCK = 0x63617573  # one runner per database
+_START_LOCK = 0x63617576
 _NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 
 
@@ -77,7 +79,20 @@ async def migrate(
     return len(migrations) - len(done)
 
 
+@asynccontextmanager
+async def one_start_at_a_time(connection: Connection) -> AsyncIterator[None]:
+    """A lock that all starts on this database share, for what a first start makes; freed when its holder dies."""
+    async with connection.transaction():
+        await connection.execute("set local statement_timeout = 0")
+        await connection.execute("set local lock_timeout = 0")
+        await connection.execute("set local idle_in_transaction_session_timeout = 0")
+        await connection.execute("select pg_advisory_xact_lock($1)", _START_LOCK)
+        yield
+
+
 async def schema_is_current(connection: Connection) -> bool:
     """Whether exactly this program's steps ran."""
+    if await connection.fetchval("select to_regclass('schema_migrations') is null"):
+        return False
     number = await connection.fetchval("select max(number) from schema_migrations")
     return bool(number == len(read_migrations()))

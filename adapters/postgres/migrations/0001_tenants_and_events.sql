@@ -130,7 +130,7 @@ create table projection_generations (
     projection text not null,
     generation integer not null,
     code_hash  bytea not null,
-    status     text not null check (status in ('building', 'live', 'kept')),
+    status     text not null check (status in ('building', 'live', 'kept', 'dropped')),
     created_at timestamptz not null default clock_timestamp(),
     primary key (projection, generation)
 );
@@ -147,6 +147,14 @@ create table checkpoints (
 ) with (fillfactor = 50);
 create unique index one_live_checkpoint on checkpoints (tenant_id, projection) where live;
 create index stopped_checkpoints on checkpoints (projection) where stopped is not null;
+
+-- How far readers that use the eventsourcing library have come, per application that they read.
+create table tracking (
+    tenant_id        uuid not null,
+    application_name text not null,
+    notification_id  bigint not null,
+    primary key (tenant_id, application_name)
+) with (fillfactor = 50);
 
 -- Which master keys this database was ever sealed under: a fingerprint each, never the key.
 create table master_keys (

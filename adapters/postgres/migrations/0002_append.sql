@@ -2,7 +2,7 @@
 --
 -- Lock order: heads by tenant_id first, everything else under them. Outcomes per append: 0 stored, 1 tenant closed,
 -- 2 command known, 3 command key of another request, 4 stale, 5 fact taken, 6 fact missing, 7 subject forgotten.
--- The caller keeps two appends that touch the same stream, fact, command or subject out of one batch, so that the checks may look at
+-- The caller keeps appends that could disturb each other out of one batch (append_batch.py: choose), so that the checks may look at
 -- the whole batch at once.
 --   a_  an append              e_  its events             s_  the streams they extend (one row each)
 --   f_  its facts (1 claim, 2 release, 3 require)         k_  new data keys     c_  new credentials
@@ -12,11 +12,13 @@ create function append_batch(
     a_command bytea[], a_request bytea[], a_result bytea[], a_subject uuid[],
     e_append integer[], e_stream uuid[], e_version integer[], e_topic text[], e_state bytea[], e_metadata bytea[],
     s_append integer[], s_stream uuid[], s_type text[], s_expected integer[], s_version integer[],
-    f_append integer[], f_use smallint[], f_kind text[], f_key text[], f_stream uuid[], f_subject uuid[],
-    k_append integer[], k_subject uuid[], k_wrapped bytea[], k_master text[],
-    c_append integer[], c_connection uuid[], c_version integer[], c_subject uuid[], c_sealed bytea[],
-    x_append integer[], x_subject uuid[],
-    d_append integer[], d_connection uuid[]
+    f_append integer[] = '{}', f_use smallint[] = '{}', f_kind text[] = '{}', f_key text[] = '{}', f_stream uuid[] = '{}',
+    f_subject uuid[] = '{}',
+    k_append integer[] = '{}', k_subject uuid[] = '{}', k_wrapped bytea[] = '{}', k_master text[] = '{}',
+    c_append integer[] = '{}', c_connection uuid[] = '{}', c_version integer[] = '{}', c_subject uuid[] = '{}',
+    c_sealed bytea[] = '{}',
+    x_append integer[] = '{}', x_subject uuid[] = '{}',
+    d_append integer[] = '{}', d_connection uuid[] = '{}'
 ) returns table (outcome smallint, result bytea, last_position bigint, recorded_at timestamptz)
 language plpgsql
 set plan_cache_mode = force_generic_plan
@@ -28,13 +30,18 @@ as $$
 declare
     fate smallint[] := array_fill(0::smallint, array[cardinality(a_tenant)]);
     known bytea[] := array_fill(null::bytea, array[cardinality(a_tenant)]);
+    opened uuid[];
     lost record;
 begin
-    if exists (select from unnest(a_opens) as o(kind) where o.kind is not null) then
-        insert into tenant_heads (tenant_id, kind)
+    if array_remove(a_opens, null) <> '{}' then
+        with made as (
+            insert into tenant_heads (tenant_id, kind)
             select distinct o.tenant_id, o.kind from unnest(a_tenant, a_opens) as o(tenant_id, kind)
             where o.kind is not null order by o.tenant_id
-            on conflict do nothing;
+            on conflict do nothing
+            returning tenant_id
+        )
+        select array_agg(m.tenant_id) into opened from made m;
     end if;
 
     for lost in
@@ -49,7 +56,7 @@ begin
         fate[lost.i] := 1;
     end loop;
 
-    if exists (select from unnest(a_command) as o(command) where o.command is not null) then
+    if array_remove(a_command, null) <> '{}' then
         for lost in
             select a.i, c.request_hash = a.request as same, c.result
             from unnest(a_tenant, a_command, a_request) with ordinality as a(tenant_id, command, request, i)
@@ -76,7 +83,7 @@ begin
                 and (f.use = 1 or f.stream_id is null or u.stream_id = f.stream_id)
             where fate[f.append] = 0 and (f.use = 1) = (u.tenant_id is not null) and f.use <> 2
         loop
-            fate[lost.append] := case when lost.use = 1 then 5 else 6 end;
+            fate[lost.append] := case when lost.use = 1 or fate[lost.append] = 5 then 5 else 6 end;
         end loop;
     end if;
 
@@ -88,10 +95,6 @@ begin
         loop
             fate[lost.append] := 4;
         end loop;
-        insert into data_keys (tenant_id, subject_id, wrapped_key, master_key_id)
-            select a_tenant[k.append], k.subject_id, k.wrapped, k.master
-            from unnest(k_append, k_subject, k_wrapped, k_master) as k(append, subject_id, wrapped, master)
-            where fate[k.append] = 0;
     end if;
 
     if cardinality(c_append) > 0 then
@@ -101,44 +104,49 @@ begin
             left join credentials t
                 on t.tenant_id = a_tenant[c.append] and t.connection_id = c.connection_id and t.version = c.version
             left join data_keys k on k.tenant_id = a_tenant[c.append] and k.subject_id = c.subject_id and k.shredded_at is null
-            where fate[c.append] = 0 and (t.connection_id is not null or k.subject_id is null)
+            where fate[c.append] = 0
+            and (
+                t.connection_id is not null
+                or (k.subject_id is null and (c.append, c.subject_id) not in (
+                    select n.append, n.subject_id from unnest(k_append, k_subject) as n(append, subject_id)
+                ))
+            )
         loop
-            fate[lost.append] := case when lost.there then 4 else 7 end;
+            fate[lost.append] := case when lost.there or fate[lost.append] = 4 then 4 else 7 end;
         end loop;
     end if;
 
-    -- A key that was stored above for an append that lost afterwards is taken back: whole or not at all.
-    if cardinality(k_append) > 0 and cardinality(c_append) > 0 then
-        delete from data_keys t using unnest(k_append, k_subject, k_wrapped) as k(append, subject_id, wrapped)
-            where fate[k.append] in (4, 7) and t.tenant_id = a_tenant[k.append] and t.subject_id = k.subject_id
-            and t.wrapped_key = k.wrapped;
+    if array_remove(a_subject || f_subject, null) <> '{}' then
+        for lost in
+            select o.append
+            from (
+                select f.append, f.subject_id from unnest(f_append, f_use, f_subject) as f(append, use, subject_id) where f.use = 1
+                union all
+                select a.i, a.subject_id from unnest(a_subject) with ordinality as a(subject_id, i)
+            ) o
+            join data_keys k on k.tenant_id = a_tenant[o.append] and k.subject_id = o.subject_id
+            where fate[o.append] = 0 and k.shredded_at is not null
+        loop
+            fate[lost.append] := 7;
+        end loop;
     end if;
 
-    update tenant_heads h
-        set position = h.position + w.events,
-            last_recorded_at = greatest(h.last_recorded_at, clock_timestamp()),
-            closed_at = case when w.closes then greatest(h.last_recorded_at, clock_timestamp()) end
-        from (
-            select a.tenant_id, sum(a.events) as events, bool_or(a.closes) as closes
-            from unnest(a_tenant, a_events, a_closes) with ordinality as a(tenant_id, events, closes, i)
-            where fate[a.i] = 0 group by a.tenant_id
-        ) w
-        where h.tenant_id = w.tenant_id;
+    -- A tenant that only losers would have opened was never there.
+    if opened is not null then
+        delete from tenant_heads h
+            where h.tenant_id = any (opened)
+            and not exists (
+                select from unnest(a_tenant) with ordinality as a(tenant_id, i) where a.tenant_id = h.tenant_id and fate[a.i] = 0
+            );
+    end if;
 
-    insert into events (tenant_id, stream_id, version, position, topic, state, metadata, recorded_at)
-        select h.tenant_id, e.stream_id, e.version,
-            h.position - count(*) over (partition by h.tenant_id) + row_number() over (partition by h.tenant_id order by e.i),
-            e.topic, e.state, e.metadata, h.last_recorded_at
-        from unnest(e_append, e_stream, e_version, e_topic, e_state, e_metadata)
-            with ordinality as e(append, stream_id, version, topic, state, metadata, i)
-        join tenant_heads h on h.tenant_id = a_tenant[e.append]
-        where fate[e.append] = 0;
-
-    insert into streams (tenant_id, stream_id, stream_type, version)
-        select a_tenant[s.append], s.stream_id, s.type, s.version
-        from unnest(s_append, s_stream, s_type, s_version) as s(append, stream_id, type, version)
-        where fate[s.append] = 0
-        on conflict (tenant_id, stream_id) do update set version = excluded.version;
+    -- Whoever is left is stored.
+    if cardinality(k_append) > 0 then
+        insert into data_keys (tenant_id, subject_id, wrapped_key, master_key_id)
+            select a_tenant[k.append], k.subject_id, k.wrapped, k.master
+            from unnest(k_append, k_subject, k_wrapped, k_master) as k(append, subject_id, wrapped, master)
+            where fate[k.append] = 0;
+    end if;
 
     if cardinality(f_append) > 0 then
         delete from uniques u using unnest(f_append, f_use, f_kind, f_key) as f(append, use, kind, key)
@@ -157,7 +165,7 @@ begin
             where fate[c.append] = 0;
     end if;
 
-    if exists (select from unnest(a_command) as o(command) where o.command is not null) then
+    if array_remove(a_command, null) <> '{}' then
         insert into commands (tenant_id, command_id, request_hash, result, subject_id, expires_at)
             select a.tenant_id, a.command, a.request, a.result, a.subject_id, clock_timestamp() + interval '24 hours'
             from unnest(a_tenant, a_command, a_request, a_result, a_subject)
@@ -180,49 +188,78 @@ begin
         loop
             update data_keys t set wrapped_key = null, shredded_at = clock_timestamp()
                 where t.tenant_id = lost.tenant_id and t.subject_id = lost.subject_id and t.shredded_at is null;
-            delete from snapshots t using credentials c
-                where c.tenant_id = lost.tenant_id and c.subject_id = lost.subject_id
-                and t.tenant_id = c.tenant_id and t.stream_id = c.connection_id;
+            delete from snapshots t
+                where t.tenant_id = lost.tenant_id and t.stream_id = any (array(
+                    select lost.subject_id
+                    union all
+                    select c.connection_id from credentials c
+                    where c.tenant_id = lost.tenant_id and c.subject_id = lost.subject_id
+                    union all
+                    select u.stream_id from uniques u
+                    where u.tenant_id = lost.tenant_id and u.subject_id = lost.subject_id
+                ));
             delete from credentials t where t.tenant_id = lost.tenant_id and t.subject_id = lost.subject_id;
             delete from uniques t where t.tenant_id = lost.tenant_id and t.subject_id = lost.subject_id;
             delete from commands t where t.tenant_id = lost.tenant_id and t.subject_id = lost.subject_id;
         end loop;
     end if;
 
-    for lost in
-        select a.tenant_id from unnest(a_tenant, a_closes) with ordinality as a(tenant_id, closes, i)
-        where a.closes and fate[a.i] = 0
-    loop
-        update data_keys t set wrapped_key = null, shredded_at = clock_timestamp()
-            where t.tenant_id = lost.tenant_id and t.shredded_at is null;
-        delete from credentials t where t.tenant_id = lost.tenant_id;
-        delete from uniques t where t.tenant_id = lost.tenant_id;
-        delete from commands t where t.tenant_id = lost.tenant_id;
-        delete from snapshots t where t.tenant_id = lost.tenant_id;
-        delete from token_marks t where t.tenant_id = lost.tenant_id;
-    end loop;
-
-    insert into dirty (tenant_id, position)
-        select h.tenant_id, h.position from tenant_heads h
-        where h.tenant_id in (
-            select a.tenant_id from unnest(a_tenant) with ordinality as a(tenant_id, i) where fate[a.i] = 0
-        );
+    if true = any (a_closes) then
+        for lost in
+            select a.tenant_id from unnest(a_tenant, a_closes) with ordinality as a(tenant_id, closes, i)
+            where a.closes and fate[a.i] = 0
+        loop
+            update data_keys t set wrapped_key = null, shredded_at = clock_timestamp()
+                where t.tenant_id = lost.tenant_id and t.shredded_at is null;
+            delete from credentials t where t.tenant_id = lost.tenant_id;
+            delete from uniques t where t.tenant_id = lost.tenant_id;
+            delete from commands t where t.tenant_id = lost.tenant_id;
+            delete from snapshots t where t.tenant_id = lost.tenant_id;
+            delete from token_marks t where t.tenant_id = lost.tenant_id;
+        end loop;
+    end if;
 
     -- One for the whole batch, with a constant payload: NOTIFY takes a cluster-wide lock at commit.
-    perform pg_notify('causeway_events', '');
+    if 0 = any (fate) then
+        perform pg_notify('causeway_events', '');
+    end if;
 
+    -- The heads are locked, so that the order in which these parts run does not matter.
     return query
+        with moved as (
+            update tenant_heads h
+            set position = h.position + w.events,
+                last_recorded_at = greatest(h.last_recorded_at, clock_timestamp()),
+                closed_at = case when w.closes then greatest(h.last_recorded_at, clock_timestamp()) end
+            from (
+                select a.tenant_id, sum(a.events) as events, bool_or(a.closes) as closes
+                from unnest(a_tenant, a_events, a_closes) with ordinality as a(tenant_id, events, closes, i)
+                where fate[a.i] = 0 group by a.tenant_id
+            ) w
+            where h.tenant_id = w.tenant_id
+            returning h.tenant_id, h.position - w.events as base, h.position, h.last_recorded_at
+        ), stored as (
+            insert into events (tenant_id, stream_id, version, position, topic, state, metadata, recorded_at)
+            select m.tenant_id, e.stream_id, e.version, m.base + row_number() over (partition by m.tenant_id order by e.i),
+                e.topic, e.state, e.metadata, m.last_recorded_at
+            from unnest(e_append, e_stream, e_version, e_topic, e_state, e_metadata)
+                with ordinality as e(append, stream_id, version, topic, state, metadata, i)
+            join moved m on m.tenant_id = a_tenant[e.append]
+            where fate[e.append] = 0
+        ), grown as (
+            insert into streams (tenant_id, stream_id, stream_type, version)
+            select a_tenant[s.append], s.stream_id, s.type, s.version
+            from unnest(s_append, s_stream, s_type, s_version) as s(append, stream_id, type, version)
+            where fate[s.append] = 0
+            on conflict (tenant_id, stream_id) do update set version = excluded.version
+        ), marked as (
+            insert into dirty (tenant_id, position) select m.tenant_id, m.position from moved m where m.position > m.base
+        )
         select fate[a.i], known[a.i],
-            case when fate[a.i] = 0 then
-                h.position - sum(a.stored) over (partition by a.tenant_id)
-                    + sum(a.stored) over (partition by a.tenant_id order by a.i)
-            end::bigint,
-            h.last_recorded_at
-        from (
-            select o.tenant_id, o.i, case when fate[o.i] = 0 then o.events else 0 end as stored
-            from unnest(a_tenant, a_events) with ordinality as o(tenant_id, events, i)
-        ) a
-        left join tenant_heads h on h.tenant_id = a.tenant_id
+            (m.base + sum(case when fate[a.i] = 0 then a.events else 0 end) over (partition by a.tenant_id order by a.i))::bigint,
+            m.last_recorded_at
+        from unnest(a_tenant, a_events) with ordinality as a(tenant_id, events, i)
+        left join moved m on m.tenant_id = a.tenant_id
         order by a.i;
 end $$;
 
