@@ -53,8 +53,8 @@ def fold(rows: Rows, recorded: Recorded, reveal: Reveal) -> None:
             if isinstance(text, str):
                 rows.put(END_USERS_TABLE, (recorded.stream_id,), external_id=text, added_at=at)
         case EndUserErased():
-            rows.remove(END_USERS_TABLE, (recorded.stream_id,))
-            rows.remove_where(CONNECTIONS_TABLE, end_user_id=recorded.stream_id)
+            rows.forget(END_USERS_TABLE, end_user_id=recorded.stream_id)
+            rows.forget(CONNECTIONS_TABLE, end_user_id=recorded.stream_id)
         case TokenImported():
             values = {
                 "end_user_id": event.end_user_id,
@@ -82,8 +82,8 @@ def fold(rows: Rows, recorded: Recorded, reveal: Reveal) -> None:
         case ProjectCreated() | ProjectChanged():
             pass
         case ProjectDeleted():
-            rows.remove_where(END_USERS_TABLE)
-            rows.remove_where(CONNECTIONS_TABLE)
+            rows.forget(END_USERS_TABLE)
+            rows.forget(CONNECTIONS_TABLE)
         case _:
             raise unknown(recorded)
 

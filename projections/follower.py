@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from uuid import UUID
 
 from domain.batching import Batcher, Waiting, settle
-from projections.projector import Complain, Projector
+from projections.folding import Complain
+from projections.projector import Projector
 from projections.reading import Pool
 
 _ORPHANED_AFTER_SECONDS = 1.0
 _CLAIM = """
-select tenant_id from dirty where marked_at < clock_timestamp() - make_interval(secs => $1)
+select tenant_id, position from dirty where marked_at < clock_timestamp() - make_interval(secs => $1)
 order by marked_at limit $2 for update skip locked
+"""
+# Whose code is not here, or whose event is a riddle, makes room for others and is looked at again later.
+_DEFER = """
+update dirty d set marked_at = clock_timestamp() from unnest($1::uuid[]) as u(tenant_id) where d.tenant_id = u.tenant_id
 """
 
 
@@ -35,17 +41,44 @@ class Follower:
         await self._rounds.drain()
 
     async def _round(self, batch: list[Waiting[UUID, None]]) -> None:
-        await self._projector.catch_up(list({tenant for tenant, _ in batch}))
-        for _, future in batch:
-            settle(future, None)
+        _, failed = await self._catch_up(list({tenant for tenant, _ in batch}))
+        for tenant, future in batch:
+            settle(future, failed.get(tenant))
+
+    async def _catch_up(self, tenants: Sequence[UUID]) -> tuple[dict[UUID, int], dict[UUID, Exception | None]]:
+        """How far each has come, and what was in the way: together, then one by one, so that a tenant hurts only itself."""
+        failed: dict[UUID, Exception | None] = {}
+        try:
+            return await self._projector.catch_up(tenants), failed
+        except Exception as error:
+            if len(tenants) == 1:
+                return {}, {tenants[0]: error}
+        reached: dict[UUID, int] = {}
+        for tenant in tenants:
+            try:
+                reached |= await self._projector.catch_up([tenant])
+            except Exception as error:
+                failed[tenant] = error
+        return reached, failed
 
     async def sweep(self, limit: int = 100) -> int:
-        """Follows for tenants whose writer did not; answers how many there were. Processes share them without a leader."""
+        """Follows for tenants whose writer did not; answers for how many that worked. Processes share them without a
+        leader.
+        """
         async with self._pool.acquire() as connection, connection.transaction():
-            tenants = {row["tenant_id"] for row in await connection.fetch(_CLAIM, _ORPHANED_AFTER_SECONDS, limit)}
-        if tenants:
-            await self._projector.catch_up(list(tenants))
-        return len(tenants)
+            claimed = await connection.fetch(_CLAIM, _ORPHANED_AFTER_SECONDS, limit)
+        marks: dict[UUID, int] = {}
+        for tenant, position in claimed:
+            marks[tenant] = max(position, marks.get(tenant, 0))
+        if not marks:
+            return 0
+        reached, failed = await self._catch_up(list(marks))
+        for tenant, error in failed.items():
+            self._complain("sweep_failed", tenant=str(tenant), error=type(error).__name__)
+        behind = [tenant for tenant, position in marks.items() if reached.get(tenant, 0) < position]
+        if behind:
+            await self._pool.execute(_DEFER, behind)
+        return len(marks) - len(behind)
 
     async def run(self, wakeups: asyncio.Event, poll_seconds: float = 1.0) -> None:
         """Sweeps until cancelled: after a wake-up and at least every ``poll_seconds``."""

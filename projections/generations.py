@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
 
 from projections.projection import Projection
 from projections.reading import Connection
@@ -14,8 +17,10 @@ async def create_tables(connection: Connection, projections: Sequence[Projection
         await connection.execute("select pg_advisory_xact_lock(0x63617574)")
         for projection in projections:
             for table in projection.tables:
-                for statement in table.create():
-                    await connection.execute(statement)
+                for name, statement in table.create().items():
+                    # Even "if not exists" waits for who writes there, and that may wait for us.
+                    if not await connection.fetchval("select to_regclass($1) is not null", name):
+                        await connection.execute(statement)
                 await table.check_shape(connection)
 
 
@@ -33,16 +38,20 @@ async def outdated(connection: Connection, projections: Sequence[Projection]) ->
     found = []
     for projection in projections:
         live = await live_generation(connection, projection)
-        if live is None or live[1] != projection.code_hash or await _left_behind(connection, projection, live[0]):
+        if live is None or live[1] != projection.code_hash or await unfinished(connection, projection, live[0]):
             found.append(projection)
     return found
 
 
-async def _left_behind(connection: Connection, projection: Projection, live: int) -> bool:
-    """Whether some tenant still serves another generation than the live one."""
+async def unfinished(connection: Connection, projection: Projection, live: int) -> bool:
+    """Whether some tenant still serves another generation than the live one, and not because the live one has stopped
+    there before.
+    """
     return bool(
         await connection.fetchval(
-            "select exists (select from checkpoints where projection = $1 and live and generation <> $2)",
+            "select exists (select from checkpoints c where c.projection = $1 and c.live and c.generation <> $2 and not exists ("
+            "select from checkpoints o where o.tenant_id = c.tenant_id and o.projection = c.projection and o.generation = $2"
+            " and o.stopped is not null))",
             projection.name,
             live,
         )
@@ -50,9 +59,11 @@ async def _left_behind(connection: Connection, projection: Projection, live: int
 
 
 async def stopped(connection: Connection) -> list[tuple[str, str, str]]:
-    """What stopped: (projection, tenant, why), at most twenty."""
+    """What stopped and serves, or should serve by now: (projection, tenant, why), at most twenty."""
     rows = await connection.fetch(
-        "select projection, tenant_id, stopped from checkpoints where stopped is not null and live order by 1, 2 limit 20"
+        "select c.projection, c.tenant_id, c.stopped from checkpoints c"
+        " left join projection_generations g on g.projection = c.projection and g.generation = c.generation"
+        " where c.stopped is not null and (c.live or g.status = 'live') order by 1, 2 limit 20"
     )
     return [(row["projection"], str(row["tenant_id"]), row["stopped"]) for row in rows]
 
@@ -73,3 +84,36 @@ async def resume_stopped(connection: Connection, projections: Sequence[Projectio
             list({row["tenant_id"] for row in rows}),
         )
     return len(rows)
+
+
+class GenerationRow(msgspec.Struct, frozen=True):
+    """``status``: building, live, kept for a roll-back, or dropped (its rows are being removed). ``tenants`` have rows of
+    it, ``serving`` is how many of them are answered from it; ``behind`` is how many events they lack in sum, ``stopped``
+    how many of them go no further.
+    """
+
+    projection: str
+    generation: int
+    status: str
+    own_code: bool
+    created_at: datetime
+    tenants: int
+    serving: int
+    behind: int
+    stopped: int
+
+
+async def list_generations(connection: Connection, projections: Sequence[Projection]) -> list[GenerationRow]:
+    """All generations of these projections; ``own_code``: this program feeds it."""
+    rows = await connection.fetch(
+        "select g.projection, g.generation, g.status, g.code_hash = p.hash, g.created_at, count(c.tenant_id),"
+        " count(*) filter (where c.live), coalesce(sum(h.position - c.position), 0)::bigint, count(c.stopped)"
+        " from unnest($1::text[], $2::bytea[]) with ordinality as p(name, hash, i)"
+        " join projection_generations g on g.projection = p.name"
+        " left join checkpoints c on c.projection = g.projection and c.generation = g.generation"
+        " left join tenant_heads h on h.tenant_id = c.tenant_id"
+        " group by p.i, p.hash, g.projection, g.generation order by p.i, g.generation",
+        [projection.name for projection in projections],
+        [projection.code_hash for projection in projections],
+    )
+    return [GenerationRow(*row) for row in rows]

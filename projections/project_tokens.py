@@ -108,7 +108,9 @@ class ProjectTokenQueries:
     async def mark_used(self, marks: dict[tuple[UUID, UUID], datetime]) -> None:
         """Notes when tokens, by (project, token), were last used."""
         await self._pool.execute(
-            "insert into token_marks (tenant_id, token_id, last_used_at) select * from unnest($1::uuid[], $2::uuid[], $3::timestamptz[])"
+            "insert into token_marks (tenant_id, token_id, last_used_at)"
+            " select u.* from unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) as u(tenant_id, token_id, used_at)"
+            " join tenant_heads h on h.tenant_id = u.tenant_id and h.closed_at is null"
             " on conflict (tenant_id, token_id) do update set last_used_at = greatest(token_marks.last_used_at, excluded.last_used_at)",
             [tenant for tenant, _ in marks],
             [token for _, token in marks],

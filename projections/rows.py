@@ -25,33 +25,74 @@ class Rows(Protocol):
     def remove_where(self, table: Table, **values: Any) -> None:
         """All rows with these values; without any, all rows."""
 
+    def forget(self, table: Table, **values: Any) -> None:
+        """remove_where that reaches into the tenant's other generations too, so that nobody who was erased stays in one
+        that is kept for a roll-back. Only by values that a row never changes: it may be behind there.
+        """
+
 
 class MemoryRows:
     """The rows themselves, by table and key: what an audit compares with, and what a test of a fold looks at."""
 
     def __init__(self) -> None:
         self.tables: dict[str, dict[Key, Values]] = defaultdict(dict)
+        self._indexes: dict[tuple[str, tuple[str, ...]], _Index] = {}
 
     def put(self, table: Table, key: Key, **values: Any) -> None:
-        self.tables[table.name][key] = {name: values.get(name) for name in table.columns}
+        self._set(table, key, {name: values.get(name) for name in table.columns})
 
     def change(self, table: Table, key: Key, **values: Any) -> None:
         row = self.tables[table.name].get(key)
         if row is not None:
-            row.update(values)
+            self._set(table, key, {**row, **values})
 
     def remove(self, table: Table, key: Key) -> None:
-        self.tables[table.name].pop(key, None)
+        self._set(table, key, None)
 
     def remove_where(self, table: Table, **values: Any) -> None:
+        if not values:
+            keys = list(self.tables[table.name])
+        else:
+            index = self._indexes.get((table.name, tuple(values))) or self._index(table, tuple(values))
+            keys = list(index.keys.get(tuple(values.values()), ()))
+        for key in keys:
+            self._set(table, key, None)
+
+    def forget(self, table: Table, **values: Any) -> None:
+        self.remove_where(table, **values)
+
+    def _set(self, table: Table, key: Key, row: Values | None) -> None:
         rows = self.tables[table.name]
-        names = tuple(table.key)
-        for key in [
-            key
-            for key, row in rows.items()
-            if all({**dict(zip(names, key, strict=True)), **row}[name] == value for name, value in values.items())
-        ]:
-            del rows[key]
+        before = rows.pop(key, None)
+        if row is not None:
+            rows[key] = row
+        for (name, _), index in self._indexes.items():
+            if name == table.name:
+                index.move(key, before, row)
+
+    def _index(self, table: Table, names: tuple[str, ...]) -> _Index:
+        index = self._indexes[table.name, names] = _Index(names, tuple(table.key))
+        for key, row in self.tables[table.name].items():
+            index.move(key, None, row)
+        return index
+
+
+class _Index:
+    """Which keys have these values: removing by value stays quick in long histories."""
+
+    def __init__(self, names: tuple[str, ...], key_names: tuple[str, ...]) -> None:
+        self.keys: dict[Key, set[Key]] = defaultdict(set)
+        self._names = names
+        self._key_names = key_names
+
+    def move(self, key: Key, before: Values | None, after: Values | None) -> None:
+        if before is not None:
+            self.keys[self._values(key, before)].discard(key)
+        if after is not None:
+            self.keys[self._values(key, after)].add(key)
+
+    def _values(self, key: Key, row: Values) -> Key:
+        return tuple(row[name] if name in row else key[self._key_names.index(name)] for name in self._names)
 
 
 _PUT, _CHANGE, _REMOVE = range(3)
@@ -65,7 +106,7 @@ class PendingRows:
 
     def __init__(self) -> None:
         self._segments: list[dict[Table, dict[Key, tuple[int, Values]]]] = [defaultdict(dict)]
-        self._wheres: list[tuple[Table, tuple[str, ...], Key]] = []
+        self._wheres: list[tuple[str, Key]] = []
 
     def of(self, tenant_id: UUID, generation: int) -> Rows:
         return _TenantRows(self, (tenant_id, generation))
@@ -83,7 +124,13 @@ class PendingRows:
         self._segments[-1][table][key] = (_REMOVE, {})
 
     def remove_where(self, table: Table, prefix: Key, values: Values) -> None:
-        self._wheres.append((table, tuple(values), (*prefix, *values.values())))
+        self._end_segment(table.delete_where(tuple(values)), (*prefix, *values.values()))
+
+    def forget(self, table: Table, tenant_id: UUID, values: Values) -> None:
+        self._end_segment(table.delete_everywhere(tuple(values)), (tenant_id, *values.values()))
+
+    def _end_segment(self, statement: str, arguments: Key) -> None:
+        self._wheres.append((statement, arguments))
         self._segments.append(defaultdict(dict))
 
     async def write(self, connection: Connection) -> None:
@@ -91,8 +138,8 @@ class PendingRows:
             for statement, columns in _statements(segment):
                 await connection.execute(statement, *columns)
             if number < len(self._wheres):
-                table, names, arguments = self._wheres[number]
-                await connection.execute(table.delete_where(names), *arguments)
+                statement, arguments = self._wheres[number]
+                await connection.execute(statement, *arguments)
 
 
 def _statements(segment: dict[Table, dict[Key, tuple[int, Values]]]) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
@@ -131,3 +178,6 @@ class _TenantRows:
 
     def remove_where(self, table: Table, **values: Any) -> None:
         self._pending.remove_where(table, self._prefix, values)
+
+    def forget(self, table: Table, **values: Any) -> None:
+        self._pending.forget(table, self._prefix[0], values)

@@ -34,18 +34,14 @@ class Table(msgspec.Struct, frozen=True, eq=False, dict=True):
     def _matches(self) -> str:
         return " and ".join(f"t.{name} = u.{name}" for name in self.key_columns)
 
-    def create(self) -> list[str]:
-        """Idempotent DDL. An index is what follows ``on <table>``, for example ``(tenant_id, digest)``."""
+    def create(self) -> dict[str, str]:
+        """DDL by the name of what it makes. An index is what follows ``on <table>``, for example ``(tenant_id, digest)``."""
         columns = ", ".join(
             f"{name} {kind}{' not null' if name in self.key_columns else ''}" for name, kind in self.all_columns.items()
         )
-        statements = [
-            f"create table if not exists {self.name} ({columns}, primary key ({', '.join(self.key_columns)}))"
-        ]
-        statements += [
-            f"create index if not exists {self.name}_{number} on {self.name} {index}"
-            for number, index in enumerate(self.indexes, start=1)
-        ]
+        statements = {self.name: f"create table {self.name} ({columns}, primary key ({', '.join(self.key_columns)}))"}
+        for number, index in enumerate(self.indexes, start=1):
+            statements[f"{self.name}_{number}"] = f"create index {self.name}_{number} on {self.name} {index}"
         return statements
 
     def upsert(self) -> str:
@@ -76,6 +72,14 @@ class Table(msgspec.Struct, frozen=True, eq=False, dict=True):
             f" and {name} = ${number}::{self.all_columns[name]}" for number, name in enumerate(columns, start=3)
         )
         return f"delete from {self.name} where tenant_id = $1 and generation = $2{conditions}"
+
+    def delete_everywhere(self, columns: tuple[str, ...]) -> str:
+        """Like delete_where, in all generations of the tenant."""
+        conditions = "".join(
+            f" and {name} = ${number}::{self.all_columns[name]}" for number, name in enumerate(columns, start=2)
+        )
+        generations = "select generation from checkpoints where tenant_id = $1"
+        return f"delete from {self.name} where tenant_id = $1 and generation in ({generations}){conditions}"
 
     def select_generation(self) -> str:
         """All rows of a tenant's generation, in key order."""
