@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from adapters.http.problems import BadRequest
 
@@ -21,24 +22,42 @@ def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind)
 
 
+async def raw_body(request: web.Request) -> bytes:
+    """The body as bytes, decompressed; BadRequest when its transfer or content coding is broken, or it breaks off."""
+    try:
+        return await request.read()
+    except (HttpProcessingError, web.RequestPayloadError):
+        raise BadRequest("The body's encoding is broken.") from None
+    except ConnectionError:
+        raise BadRequest("The connection broke off before the whole body had come.") from None
+
+
 async def read_body(request: web.Request, kind: type[Body]) -> Body:
     """The JSON body as ``kind``. Of duplicate members the last wins. BadRequest says what is wrong and where, without
     repeating what was sent.
     """
-    raw = await request.read()
+    raw = await raw_body(request)
     if not raw.strip():
         raise BadRequest("The request needs a JSON body.")
     try:
+        raw.decode()  # members that nobody reads are not looked at below
         if b"\\u0000" in raw or _LONG_NUMBER.search(raw):
             check_storable(msgspec.json.decode(raw))
-        decoder: msgspec.json.Decoder[Body] = _decoder(kind)  # type: ignore[arg-type]
-        return decoder.decode(raw)
+        return _decoded(raw, kind)
     except RecursionError:
         raise BadRequest("The JSON is nested too deeply.") from None
     except msgspec.ValidationError as error:
         raise BadRequest(f"The body does not fit: {error}.") from None
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError):
         raise BadRequest("The body is not valid JSON.") from None
+
+
+def _decoded(raw: bytes, kind: type[Body]) -> Body:
+    decoder: msgspec.json.Decoder[Body] = _decoder(kind)  # type: ignore[arg-type]
+    try:
+        return decoder.decode(raw)
+    except msgspec.ValidationError:  # a wrong value may stand in a member that comes again: the last wins
+        return msgspec.convert(msgspec.json.decode(raw), kind)
 
 
 def check_storable(value: Any) -> None:

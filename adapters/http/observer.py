@@ -7,6 +7,7 @@ import secrets
 import time
 import traceback
 from collections.abc import Awaitable, Callable
+from itertools import count
 
 import structlog
 from aiohttp import web
@@ -28,6 +29,8 @@ class Observer:
     """The one middleware."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self._prefix = f"{secrets.token_hex(6)}-"
+        self._numbers = count(1)
         self._log = structlog.get_logger("http")
         labels = ("route", "method", "status")
         self._requests = Counter("causeway_http_requests", "Requests answered", labels, registry=registry)
@@ -42,7 +45,7 @@ class Observer:
         async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
             started = time.perf_counter()
             given = request.headers.get("X-Request-Id")
-            request_id = given if given and _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+            request_id = given if given and _REQUEST_ID.fullmatch(given) else f"{self._prefix}{next(self._numbers):x}"
             request[REQUEST_ID] = request_id
             code = ""
             try:
@@ -61,6 +64,8 @@ class Observer:
                 response = dialect_of(request.path).render_fault(request_id)
             if not response.prepared:
                 response.headers["X-Request-Id"] = request_id
+                if response.status == 401:
+                    response.headers["WWW-Authenticate"] = "Bearer"
             self._note(request, response.status, code, time.perf_counter() - started)
             return response
 

@@ -8,10 +8,18 @@ from typing import Any
 import msgspec
 
 from adapters.http.dialects import Dialect
-from adapters.http.problems import status_of
+from adapters.http.problems import BadRequest, BodyTooLarge
 from adapters.http.routes import Route
+from domain.errors import IdempotencyKeyReused
 
 _PARAMETER = re.compile(r"\{(\w+)\}")
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "The same key with the same request gives the first answer again for 24 hours.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
 
 
 def document(dialect: Dialect) -> dict[str, Any]:
@@ -22,7 +30,7 @@ def document(dialect: Dialect) -> dict[str, Any]:
     for route in dialect.routes:
         body = next(found) if route.body is not None else None
         answer = next(found) if route.answer is not None else None
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, body, answer)
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(dialect, route, body, answer)
     return {
         "openapi": "3.1.0",
         "info": {"title": f"Causeway: {dialect.title}", "version": "1"},
@@ -35,8 +43,24 @@ def document(dialect: Dialect) -> dict[str, Any]:
     }
 
 
-def _operation(route: Route, body: Any, answer: Any) -> dict[str, Any]:
-    parameters = [
+def _operation(dialect: Dialect, route: Route, body: Any, answer: Any) -> dict[str, Any]:
+    success: dict[str, Any] = {"description": "Done"}
+    if answer is not None:
+        success["content"] = {"application/json": {"schema": answer}}
+    operation: dict[str, Any] = {
+        "summary": route.summary,
+        "parameters": _parameters(route),
+        "responses": {str(route.status): success, **_refusals(dialect, route)},
+    }
+    if body is not None:
+        operation["requestBody"] = {"content": {"application/json": {"schema": body}}}
+    if not route.needs_token:
+        operation["security"] = []
+    return operation
+
+
+def _parameters(route: Route) -> list[dict[str, Any]]:
+    parameters: list[dict[str, Any]] = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in _PARAMETER.findall(route.path)
     ]
@@ -46,22 +70,21 @@ def _operation(route: Route, body: Any, answer: Any) -> dict[str, Any]:
             {"name": name, "in": "query", "required": name in schema.get("required", []), "schema": kind}
             for name, kind in schema["properties"].items()
         ]
-    success: dict[str, Any] = {"description": "Done"}
-    if answer is not None:
-        success["content"] = {"application/json": {"schema": answer}}
-    operation: dict[str, Any] = {
-        "summary": route.summary,
-        "parameters": parameters,
-        "responses": {str(route.status): success, **_refusals(route)},
-    }
-    if body is not None:
-        operation["requestBody"] = {"content": {"application/json": {"schema": body}}}
-    return operation
+    return [*parameters, _IDEMPOTENCY_KEY] if route.may_be_repeated else parameters
 
 
-def _refusals(route: Route) -> dict[str, Any]:
+def _refusals(dialect: Dialect, route: Route) -> dict[str, Any]:
+    """By status, as the dialect words them; what any route of its kind may say needs no declaration."""
+    declared = list(route.refusals)
+    if route.body is not None:
+        declared.append(BodyTooLarge)
+    reads = route.body is not None or route.query is not None or "{" in route.path
+    if reads and BadRequest not in declared:
+        declared.append(BadRequest)
+    if route.may_be_repeated:
+        declared.append(IdempotencyKeyReused)
     by_status: dict[str, list[str]] = {}
-    for refusal in route.refusals:
+    for refusal in declared:
         said = (refusal.__doc__ or "").strip().splitlines()[0]
-        by_status.setdefault(str(status_of(refusal())), []).append(said)
+        by_status.setdefault(str(dialect.render(refusal()).status), []).append(said)
     return {status: {"description": " ".join(said)} for status, said in sorted(by_status.items())}

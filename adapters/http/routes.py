@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 from aiohttp import web
 
-from adapters.http.bodies import check_text, read_body
+from adapters.http.bodies import check_text, raw_body, read_body
 from adapters.http.problems import BadRequest
 from domain.deciding import Caller, Idempotency
 from domain.errors import Refusal
@@ -20,6 +21,7 @@ LONGEST_SEGMENT = 512
 """Characters of a path parameter, and so of an end user's external id."""
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -37,6 +39,12 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     body: type[Any] | None = None
     answer: Any = None
     refusals: tuple[type[Refusal], ...] = ()
+    needs_token: bool = True
+
+    @property
+    def may_be_repeated(self) -> bool:
+        """Whether an Idempotency-Key changes anything."""
+        return self.needs_token and self.method in ("POST", "DELETE")
 
 
 class Call:
@@ -52,15 +60,30 @@ class Call:
 
     def segment(self, name: str) -> str:
         """A decoded part of the path; BadRequest when it cannot be stored."""
+        self._check_escapes()
         return check_text(self.request.match_info[name], f'The path\'s "{name}"', LONGEST_SEGMENT)
 
     def query(self) -> Any:
         """The query as the route's declared struct."""
+        self._check_escapes()
         given = {name: check_text(value, f'The query\'s "{name}"') for name, value in self.request.query.items()}
         try:
             return msgspec.convert(given, self.route.query, strict=False)
         except msgspec.ValidationError as error:
             raise BadRequest(f"The query does not fit: {error}.") from None
+
+    def _check_escapes(self) -> None:
+        """BadRequest for percent-encoding that is broken or is not UTF-8: two such paths could read the same."""
+        target = self.request.raw_path
+        if "%" not in target:
+            return
+        try:
+            unquote_to_bytes(target).decode()
+            is_broken = _BROKEN_ESCAPE.search(target) is not None
+        except UnicodeError:
+            is_broken = True
+        if is_broken:
+            raise BadRequest("The address is not percent-encoded UTF-8.")
 
     async def body(self) -> Any:
         """The body as the route's declared struct."""
@@ -77,7 +100,7 @@ class Call:
             return Caller(actor, request_id)
         if not _KEY.fullmatch(key):
             raise BadRequest("The Idempotency-Key must be 1 to 255 visible ASCII characters.")
-        said = f"{self.request.method} {self.request.path_qs}\n".encode() + await self.request.read()
+        said = f"{self.request.method} {self.request.path_qs}\n".encode() + await raw_body(self.request)
         return Caller(actor, request_id, idempotency=Idempotency(key, said))
 
 

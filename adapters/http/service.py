@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
+from adapters.http.authorization import presented_token
 from adapters.http.dialects import DIALECTS
 from adapters.http.openapi import document
 from adapters.http.problems import RouteNotFound, TokenInvalid
@@ -30,8 +31,8 @@ def add_service_pages(app: web.Application, services: Services, registry: Collec
         """Prometheus text; from another machine only with ``Authorization: Bearer`` and CAUSEWAY_METRICS_TOKEN."""
         if not _is_loopback(request.remote) or request.headers.get("X-Forwarded-For"):
             wanted = services.metrics_token
-            given = request.headers.get("Authorization", "").removeprefix("Bearer ")
-            if not wanted or not hmac.compare_digest(given.encode("utf-8", "replace"), wanted.encode()):
+            given = presented_token(request).encode("utf-8", "replace")
+            if not wanted or not hmac.compare_digest(given, wanted.encode()):
                 raise TokenInvalid("Metrics are for this machine, or for whoever has the metrics token.")
         return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from adapters.http.authorization import presented_token
 from adapters.http.problems import TokenInvalid
 from adapters.http.routes import TENANT, Call
 from adapters.http.services import Services
@@ -41,7 +42,7 @@ class Member:
 
 def _token(call: Call) -> Token:
     """The bare token, or one after "Bearer"."""
-    token = parse_token(call.request.headers.get("Authorization", "").removeprefix("Bearer ").strip())
+    token = parse_token(presented_token(call.request))
     if token is None:
         raise TokenInvalid("The Authorization header needs a valid access token.")
     return token

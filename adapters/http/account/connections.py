@@ -15,7 +15,6 @@ from adapters.http.account.projects import PREFIX, Name
 from adapters.http.problems import BadRequest, TokenInvalid
 from adapters.http.routes import Call, Route
 from adapters.http.services import Services
-from domain.apps.catalogue import AppNotFound
 from domain.apps.connection_fields import InvalidFields, credential_info
 from domain.connections.connection import ConnectionAlreadyExists, ConnectionNotFound, CredentialRejected
 from domain.connections.use_cases import CannotProve
@@ -24,6 +23,8 @@ from domain.ids import parse_id
 from domain.projects.integration import IntegrationNotFound
 from domain.projects.project import ProjectNotFound
 from projections.end_users import ConnectionRow
+
+_NOT_OWN = "No connection of the developer's own has that id."
 
 
 class ConnectionBody(msgspec.Struct):
@@ -91,15 +92,17 @@ async def create_own(services: Services, call: Call) -> ConnectionEntry:
 
 async def delete_own(services: Services, call: Call) -> None:
     known, project_id = await member_of_project(services, call)
-    row = await _own(services, call, project_id)
-    await services.connections.delete_own(project_id, await known.caller(), row.connection_id, row.app_key, row.name)
+    connection_id = parse_id(call.segment("connection_id"))
+    if connection_id is None:
+        raise ConnectionNotFound(_NOT_OWN)
+    await services.connections.delete_own(project_id, await known.caller(), connection_id)
 
 
 async def _own(services: Services, call: Call, project_id: UUID) -> ConnectionRow:
     connection_id = parse_id(call.segment("connection_id"))
     row = await services.end_user_queries.own(project_id, connection_id) if connection_id else None
     if row is None:
-        raise ConnectionNotFound("No connection of the developer's own has that id.")
+        raise ConnectionNotFound(_NOT_OWN)
     return row
 
 
@@ -209,6 +212,6 @@ ROUTES = [
         summary="All apps that can be registered",
         query=PageQuery,
         answer=list[AppEntry],
-        refusals=(TokenInvalid, AppNotFound),
+        refusals=(TokenInvalid,),
     ),
 ]

@@ -82,7 +82,8 @@ async def change_company(services: Services, call: Call) -> LoginAnswer:
         raise CompanyNotFound
     session = await services.accounts.enter_company(await known.caller(), known.account_id, company_id)
     roles = {one.company_id: one.role for one in await services.account_queries.memberships(known.account_id)}
-    return await _answer(services, session, [roles[company_id]], None, None)
+    permissions = [roles[company_id]] if company_id in roles else []
+    return await _answer(services, session, permissions, None, None)
 
 
 async def _own_number(services: Services, known: Person, number: str) -> AccountRow:
@@ -120,6 +121,7 @@ def _routes(prefix: str) -> list[Route]:
             summary="Log in with e-mail address and password",
             body=LoginBody,
             answer=LoginAnswer,
+            needs_token=False,
             refusals=(BadRequest, WrongCredentials),
         ),
         Route(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from adapters.http.authorization import presented_token
 from adapters.http.problems import BadRequest, TokenInvalid
 from adapters.http.routes import TENANT, Call
 from adapters.http.services import Services
@@ -32,8 +33,7 @@ async def bearer(services: Services, call: Call) -> Bearer:
     TokenInvalid (900) when the token is not valid, or the path names another project; ProjectNotFound (901) when there
     is no such project.
     """
-    header = call.request.headers.get("Authorization", "")
-    token = parse_token(header.removeprefix("Bearer ").strip())
+    token = parse_token(presented_token(call.request))
     if token is None or token.kind != PROJECT_TOKEN:
         raise TokenInvalid
     token_id = await services.token_queries.token_id(token.tenant_id, token.digest)

@@ -176,7 +176,7 @@ async def import_older(services: Services, call: Call) -> None:
 
 
 def _tokens(body: ImportBody) -> TokenSet:
-    if not body.access_token:
+    if not body.access_token.strip():
         raise BadRequest("The accessToken is empty.")
     expires_at = None
     if body.expires_at is not None:

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from adapters.http.problems import TokenInvalid, status_of
 from adapters.http.routes import json_response
+from domain.apps.catalogue import AppNotFound
 from domain.connections.connection import ConnectionAlreadyExists, ConnectionNotFound
 from domain.deciding import TenantGone
 from domain.end_users.end_user import EndUserNotFound
@@ -19,6 +20,7 @@ CODES: dict[type[Refusal], tuple[int, str]] = {
     ConnectionNotFound: (209, "CONNECTION NOT FOUND"),
     ConnectionAlreadyExists: (222, "CONNECTION ALREADY EXISTS"),
     IntegrationNotFound: (600, "INTEGRATION NOT FOUND"),
+    AppNotFound: (600, "INTEGRATION NOT FOUND"),
     Unauthenticated: (900, "INVALID TOKEN"),
     TokenInvalid: (900, "INVALID TOKEN"),
     ProjectNotFound: (901, "PROJECT NOT FOUND"),
