@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,9 +18,18 @@ import structlog
 import uvloop
 from prometheus_client import CollectorRegistry
 
-from adapters.cli.quickstart import FILE_NAME, announcement, carry_out, read_or_write_plan
-from adapters.cli.rebuilding import rebuild_outdated
-from adapters.cli.serving import bind_port, serve_web, stop_on_signals, supervise
+from adapters.cli import auditing, rebuilding, rotating
+from adapters.cli.progress import Out
+from adapters.cli.quickstart import FILE_NAME, quickstart
+from adapters.cli.serving import (
+    READY,
+    bind_port,
+    cancel_on_signals,
+    serve_web,
+    stop_on_signals,
+    stop_with_parent,
+    supervise,
+)
 from adapters.connectors.credential_test import CredentialTester
 from adapters.connectors.loader import load_catalogue
 from adapters.connectors.outbound import OutboundClient
@@ -28,12 +39,14 @@ from adapters.logs import configure_logs
 from adapters.postgres.embedded import EmbeddedPostgres
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.listener import listen
-from adapters.postgres.migrate import migrate, schema_is_current
+from adapters.postgres.migrate import migrate, one_start_at_a_time, schema_is_current
+from adapters.postgres.notification_log import LibraryNotifications
 from adapters.postgres.pool import Pool, open_pool
 from adapters.settings import CannotStart, Settings, load_settings
 from adapters.vault.fingerprints import check_keyring
 from adapters.vault.keyring import Keyring
 from adapters.vault.passwords import ArgonHasher
+from adapters.vault.rotation import KeyRotation
 from adapters.vault.vault import PostgresVault
 from adapters.workers.supervisor import Supervisor
 from adapters.workers.token_marks import TokenMarks
@@ -124,11 +137,13 @@ class Causeway:
 
     async def close(self) -> None:
         """Finishes what was acknowledged or is about to be, then lets go."""
-        await self.store.drain()
-        await self.follower.drain()
-        await self.marks.flush()
-        await self.outbound.close()
-        await self.pool.close()
+        try:
+            await self.store.drain()
+            await self.follower.drain()
+            await self.marks.finish()
+        finally:
+            await self.outbound.close()
+            await self.pool.close()
 
 
 @asynccontextmanager
@@ -153,7 +168,7 @@ async def causeway(settings: Settings, dsn: str) -> AsyncIterator[Causeway]:
     keyring = Keyring.open(settings.master_key, settings.data_dir)
     try:
         pool = await open_pool(dsn, pooler=settings.database_pooler)
-    except (OSError, asyncpg.PostgresError) as error:
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise CannotStart(
             f"the database does not answer ({type(error).__name__}); check CAUSEWAY_DATABASE_URL"
         ) from None
@@ -164,8 +179,10 @@ async def causeway(settings: Settings, dsn: str) -> AsyncIterator[Causeway]:
         await wired.close()
 
 
-async def prepare(wired: Causeway, tell: Callable[[str], None]) -> None:
-    """Brings schema, keys and read models up to date; a first start also makes the quickstart project."""
+async def prepare(wired: Causeway, tell: Callable[[str], None], *, serves: bool = True) -> None:
+    """Brings schema, keys and read models up to date; a first start also makes the quickstart project. ``serves``:
+    this start answers at the public URL.
+    """
     async with wired.pool.acquire() as connection:
         version = connection.get_server_version()
         if version.major < 15:
@@ -173,48 +190,68 @@ async def prepare(wired: Causeway, tell: Callable[[str], None]) -> None:
         await migrate(connection, tell=tell)
         await check_keyring(connection, wired.keyring)
         await create_tables(connection, ALL_PROJECTIONS)
-        stale = await outdated(connection, ALL_PROJECTIONS)
         await resume_stopped(connection, ALL_PROJECTIONS)
+        stale = await outdated(connection, ALL_PROJECTIONS)
+    await rebuilding.rebuild_outdated(wired.rebuild, stale, tell)
+    async with wired.pool.acquire() as connection, one_start_at_a_time(connection):
         is_new = not await connection.fetchval("select exists (select from tenant_heads)")
-    await rebuild_outdated(wired.rebuild, stale, tell)
-    path = wired.settings.data_dir / FILE_NAME
-    if is_new or path.exists():
-        plan = read_or_write_plan(path, wired.settings.public_url)
-        await carry_out(plan, wired.services.accounts, wired.services.projects)
-        tell(announcement(path, wired.settings.public_url))
+        told = await quickstart(
+            wired.settings.data_dir / FILE_NAME,
+            wired.settings.public_url,
+            wired.services.accounts,
+            wired.services.projects,
+            wired.token_queries.token_id,
+            is_new=is_new,
+            serves=serves,
+        )
+        tell(told)
 
 
 async def run_process(settings: Settings, dsn: str, role: str, *, first: bool) -> None:
     """One serving process: the web application, the workers, or both, until it is told to stop."""
+    bound = None if role == "worker" else bind_port(settings.host, settings.port, shared=not first)
+    if bound:
+        settings = settings.with_port(bound.getsockname()[1])
     async with causeway(settings, dsn) as wired:
-        stop = stop_on_signals(wired.keyring.reload)
         if first:
-            await prepare(wired, tell)
+            await prepare(wired, tell, serves=bound is not None)
+        stop = stop_on_signals(wired.keyring.refresh)
+        if not first:
+            stop_with_parent(stop)
+        settle_memory()
         workers = wired.workers()
         marking = asyncio.create_task(wired.marks.run())
         if role != "web":
             workers.start()
+        at_work = f"Causeway serves on {settings.public_url}" if bound else "Causeway works"
         try:
-            if role == "worker":
-                await stop.wait()
+            if bound:
+                app = build_app(wired.services, wired.registry)
+                await serve_web(app, bound, stop, lambda: tell(at_work if first else READY))
             else:
-                bound = bind_port(settings.host, settings.port, shared=not first)
-                url = settings.with_port(bound.getsockname()[1]).public_url
-                tell(f"Causeway serves on {url}" if first else "")
-                await serve_web(build_app(wired.services, wired.registry), bound, stop)
+                tell(at_work if first else READY)
+                await stop.wait()
         finally:
             marking.cancel()
             await workers.stop()
 
 
+def settle_memory() -> None:
+    """What stands after the start stays: the collector need not look at it again, nor after every few hundred objects."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+
+
 async def run_processes(settings: Settings, dsn: str, role: str, count: int) -> None:
     """Several processes on one port; this one prepares the ground and watches over them."""
+    held = None if role == "worker" else bind_port(settings.host, settings.port, shared=True)
+    if held:  # the port stays ours while children come and go
+        settings = settings.with_port(held.getsockname()[1])
     async with causeway(settings, dsn) as wired:
-        await prepare(wired, tell)
+        await prepare(wired, tell, serves=held is not None)
     stop = stop_on_signals(lambda: None)
-    held = bind_port(settings.host, settings.port, shared=True)  # the port stays ours while children come and go
-    settings = settings.with_port(held.getsockname()[1])
-    tell(f"Causeway serves on {settings.public_url} with {count} processes")
+    at_work = f"Causeway serves on {settings.public_url}" if held else "Causeway works"
     environment = {
         **os.environ,
         "CAUSEWAY_DATABASE_URL": dsn,
@@ -223,8 +260,10 @@ async def run_processes(settings: Settings, dsn: str, role: str, count: int) -> 
         "CAUSEWAY_PUBLIC_URL": settings.public_url,
         "CAUSEWAY_LOG": settings.log,
     }
-    await supervise([str(Path(__file__)), "serve", "--child", "--role", role], environment, count, stop)
-    held.close()
+    child = [str(Path(__file__)), "serve", "--child", "--role", role]
+    await supervise(child, environment, count, stop, lambda: tell(f"{at_work} with {count} processes"))
+    if held:
+        held.close()
 
 
 async def serve(settings: Settings, arguments: Sequence[str]) -> int:
@@ -249,8 +288,44 @@ async def serve(settings: Settings, arguments: Sequence[str]) -> int:
 async def migrate_only(settings: Settings, arguments: Sequence[str]) -> int:
     argparse.ArgumentParser(prog="scripts/migrate", description="Brings the database up to date.").parse_args(arguments)
     async with database(settings) as dsn, causeway(settings, dsn) as wired:
-        await prepare(wired, tell)
+        await prepare(wired, tell, serves=False)
     return 0
+
+
+@asynccontextmanager
+async def over_prepared(settings: Settings) -> AsyncIterator[Causeway]:
+    """A wired process for one command, beside the service or without it."""
+    async with database(settings) as dsn, causeway(settings, dsn) as wired:
+        async with wired.pool.acquire() as connection:
+            if not await schema_is_current(connection):
+                raise CannotStart("the database's schema is not this program's; run scripts/migrate first")
+            await check_keyring(connection, wired.keyring)
+        yield wired
+
+
+async def rebuild(settings: Settings, arguments: Sequence[str]) -> int:
+    chosen = rebuilding.parse(arguments, ALL_PROJECTIONS)
+    async with over_prepared(settings) as wired:
+        async with wired.pool.acquire() as connection:
+            await create_tables(connection, ALL_PROJECTIONS)
+        return await rebuilding.rebuild(wired.rebuild, wired.pool, ALL_PROJECTIONS, chosen, Out.to(sys.stdout))
+
+
+async def replay_audit(settings: Settings, arguments: Sequence[str]) -> int:
+    chosen = auditing.parse(arguments)
+    async with over_prepared(settings) as wired:
+        second = None if settings.database_pooler else lambda: aclosing(LibraryNotifications(wired.dsn))
+        vault_on = lambda connection: PostgresVault(connection, wired.keyring)  # noqa: E731
+        auditor = auditing.Auditor(wired.pool, ALL_PROJECTIONS, vault_on, second)
+        return await auditor.run(chosen, Out.to(sys.stdout), Out.to(sys.stderr))
+
+
+async def rotate_keys(settings: Settings, arguments: Sequence[str]) -> int:
+    chosen = rotating.parse(arguments)
+    async with over_prepared(settings) as wired:
+        keyring = wired.keyring
+        rotation = KeyRotation(wired.pool, keyring)
+        return await rotating.rotate(rotation, keyring.path, keyring.ids()[1:], chosen, Out.to(sys.stdout))
 
 
 def tell(line: str) -> None:
@@ -258,7 +333,13 @@ def tell(line: str) -> None:
         print(line, flush=True)  # noqa: T201 - what people see of a start
 
 
-COMMANDS: dict[str, Callable[[Settings, Sequence[str]], Awaitable[int]]] = {"serve": serve, "migrate": migrate_only}
+COMMANDS: dict[str, Callable[[Settings, Sequence[str]], Awaitable[int]]] = {
+    "serve": serve,
+    "migrate": migrate_only,
+    "rotate_keys": rotate_keys,
+    "rebuild": rebuild,
+    "replay_audit": replay_audit,
+}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -272,9 +353,12 @@ def main(arguments: Sequence[str]) -> int:
     except CannotStart as reason:
         print(f"causeway: {reason}", file=sys.stderr)  # noqa: T201
         return 1
+    except asyncio.CancelledError:
+        return 128 + signal.SIGTERM  # told to stop before it served
 
 
 async def _run(command: Awaitable[int]) -> int:
+    cancel_on_signals()
     return await command
 
 

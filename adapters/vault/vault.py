@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from adapters.postgres.pool import Pool
+from adapters.postgres.pool import Connection, Pool
 from adapters.vault.envelope import SubjectKey, unwrap, wrap
 from adapters.vault.keyring import Keyring
 from domain.batching import SharedQuery
@@ -32,10 +32,11 @@ _NEWEST = (
 
 class PostgresVault:
     """Vault. Keys of end users are looked up every time, because erasure must hold at once in every process; only their
-    unwrapping is cached. Keys of tenants, whose closed heads refuse every write, are kept for a minute.
+    unwrapping is cached. Keys of tenants, whose closed heads refuse every write, are kept for a minute. Over a connection in a
+    transaction it sees the keys as that transaction does.
     """
 
-    def __init__(self, pool: Pool, keyring: Keyring) -> None:
+    def __init__(self, pool: Pool | Connection, keyring: Keyring) -> None:
         self._pool = pool
         self._keyring = keyring
         self._unwrapped: OrderedDict[bytes, bytes] = OrderedDict()

@@ -31,11 +31,15 @@ class TokenMarks:
         if marks:
             await self._write(marks)
 
+    async def finish(self) -> None:
+        """Writes what was gathered, if the database takes it now; a lost mark is only a mark."""
+        try:
+            await self.flush()
+        except Exception as error:
+            self._log.warning("marks_lost", error=type(error).__name__)
+
     async def run(self, every_seconds: float = 5.0) -> None:
-        """Writes until cancelled; what is gathered then is for ``flush``."""
+        """Writes until cancelled; what is gathered then is for ``finish``."""
         while True:
             await asyncio.sleep(every_seconds)
-            try:
-                await self.flush()
-            except Exception as error:  # a database that is away comes back; a lost mark is only a mark
-                self._log.warning("marks_lost", error=type(error).__name__)
+            await self.finish()
