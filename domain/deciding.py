@@ -208,5 +208,8 @@ class Desk:
         if sealed is None:
             raise IdempotencyKeyReused
         await self._read_models.follow(tenant_id, 0)  # the first sender may have died before it followed
-        key = await self.vault.tenant_key(tenant_id)
+        try:
+            key = await self.vault.tenant_key(tenant_id)
+        except TenantClosed:
+            raise TenantGone from None
         return msgspec.json.decode(key.open(_ANSWER, sealed), type=answer_type if answer_type is not None else Any)

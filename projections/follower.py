@@ -6,12 +6,17 @@ import asyncio
 from collections.abc import Sequence
 from uuid import UUID
 
+import asyncpg
+
 from domain.batching import Batcher, Waiting, settle
 from projections.folding import Complain
 from projections.projector import Projector
 from projections.reading import Pool
 
 _ORPHANED_AFTER_SECONDS = 1.0
+_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 3.2)
+_AWAY = (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.InterfaceError, OSError)
+"""What a lost, refused or just restarting server raises."""
 _CLAIM = """
 select tenant_id, position from dirty where marked_at < clock_timestamp() - make_interval(secs => $1)
 order by marked_at limit $2 for update skip locked
@@ -41,7 +46,15 @@ class Follower:
         await self._rounds.drain()
 
     async def _round(self, batch: list[Waiting[UUID, None]]) -> None:
-        _, failed = await self._catch_up(list({tenant for tenant, _ in batch}))
+        """The appends are stored: a database that is away for a moment must not look like a failure of theirs."""
+        failed: dict[UUID, Exception | None] = {}
+        behind = list({tenant for tenant, _ in batch})
+        for pause in _PAUSES:
+            _, failed = await self._catch_up(behind)
+            behind = [tenant for tenant, error in failed.items() if isinstance(error, _AWAY)]
+            if not behind:
+                break
+            await asyncio.sleep(pause)
         for tenant, future in batch:
             settle(future, failed.get(tenant))
 
@@ -95,7 +108,8 @@ class Follower:
 
 async def _pause(wakeups: asyncio.Event, seconds: float) -> None:
     try:
-        await asyncio.wait_for(wakeups.wait(), seconds)
+        async with asyncio.timeout(seconds):  # wait_for() can lose a cancellation that comes together with the wake-up
+            await wakeups.wait()
     except TimeoutError:
         return
     await asyncio.sleep(_ORPHANED_AFTER_SECONDS)

@@ -110,7 +110,7 @@ class ProjectTokenQueries:
         await self._pool.execute(
             "insert into token_marks (tenant_id, token_id, last_used_at)"
             " select u.* from unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) as u(tenant_id, token_id, used_at)"
-            " join tenant_heads h on h.tenant_id = u.tenant_id and h.closed_at is null"
+            " join tenant_heads h on h.tenant_id = u.tenant_id and h.closed_at is null for share of h"
             " on conflict (tenant_id, token_id) do update set last_used_at = greatest(token_marks.last_used_at, excluded.last_used_at)",
             [tenant for tenant, _ in marks],
             [token for _, token in marks],
