@@ -125,7 +125,8 @@ async def supervise(
     _tell(children, signal.SIGTERM)
     done = asyncio.gather(*keepers)
     try:
-        await asyncio.wait_for(done, _FINISH_SECONDS + 10)
+        async with asyncio.timeout(_FINISH_SECONDS + 10):
+            await done
     except TimeoutError:
         _tell(children, signal.SIGKILL)
 
@@ -138,6 +139,7 @@ def _tell(children: set[asyncio.subprocess.Process], number: signal.Signals) -> 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:
     try:
-        await asyncio.wait_for(stop.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await stop.wait()
     except TimeoutError:
         return

@@ -9,10 +9,13 @@ import structlog
 
 
 class Supervisor:
-    """``start`` begins the named loops, ``stop`` cancels them and waits."""
+    """``start`` begins the named loops, ``stop`` cancels them and waits; a loop that misses its cancellation, which
+    libraries may swallow, is cancelled again.
+    """
 
-    def __init__(self, loops: Mapping[str, Callable[[], Awaitable[None]]]) -> None:
+    def __init__(self, loops: Mapping[str, Callable[[], Awaitable[None]]], patience_seconds: float = 5.0) -> None:
         self._loops = loops
+        self._patience_seconds = patience_seconds
         self._tasks: list[asyncio.Task[None]] = []
         self._log = structlog.get_logger("supervisor")
 
@@ -20,9 +23,11 @@ class Supervisor:
         self._tasks = [asyncio.create_task(self._keep(name, loop), name=name) for name, loop in self._loops.items()]
 
     async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        running = {task for task in self._tasks if not task.done()}
+        while running:
+            for task in running:
+                task.cancel()
+            _, running = await asyncio.wait(running, timeout=self._patience_seconds)
 
     async def _keep(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
         pause = 0.5

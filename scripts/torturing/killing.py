@@ -49,7 +49,8 @@ class Victim:
         }
         while not stop.is_set():
             with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), random.uniform(0.2, longest_pause))
+                async with asyncio.timeout(random.uniform(0.2, longest_pause)):
+                    await stop.wait()
                 return
             what = min(kills, key=lambda name: (self.killed[name], random.random()))
             await kills[what]()

@@ -90,9 +90,13 @@ class Service:
             return await self.process.wait()
 
     async def stop(self) -> int:
-        """SIGTERM; the exit code."""
+        """SIGTERM; the exit code. TimeoutError when it does not end; nothing is left running then either."""
         self.send(signal.SIGTERM)
-        return await self.ended()
+        try:
+            return await self.ended()
+        except TimeoutError:
+            await self.kill()
+            raise
 
     async def kill(self) -> None:
         self.send(signal.SIGKILL)

@@ -10,6 +10,7 @@ from adapters.workers.supervisor import Supervisor
 from adapters.workers.token_marks import Marks, TokenMarks
 from app import Causeway
 from domain.ids import new_id
+from projections.follower import _pause
 from tests.api_client import Api
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -55,6 +56,41 @@ async def test_a_stop_ends_every_loop_after_its_own_cleaning_up() -> None:
     await running.wait()
     await supervisor.stop()
     assert ended == ["cleaned up"]
+
+
+async def test_a_loop_that_misses_its_cancellation_is_cancelled_again() -> None:
+    missed = 0
+
+    async def deaf() -> None:
+        nonlocal missed
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                if missed == 2:
+                    raise
+                missed += 1
+
+    supervisor = Supervisor({"deaf": deaf}, patience_seconds=0.01)
+    supervisor.start()
+    await asyncio.sleep(0)
+    async with asyncio.timeout(30):
+        await supervisor.stop()
+    assert missed == 2
+
+
+async def test_a_pause_that_is_cancelled_together_with_its_wake_up_ends_in_the_cancellation() -> None:
+    for turns in range(6):  # how far the wake-up has come when the cancellation arrives
+        wakeups = asyncio.Event()
+        pause = asyncio.create_task(_pause(wakeups, 60))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        wakeups.set()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        pause.cancel()
+        await asyncio.wait([pause])
+        assert pause.cancelled(), turns
 
 
 async def test_marks_are_gathered_and_written_once_for_each_token() -> None:
