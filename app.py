@@ -48,6 +48,7 @@ from adapters.vault.keyring import Keyring
 from adapters.vault.passwords import ArgonHasher
 from adapters.vault.rotation import KeyRotation
 from adapters.vault.vault import PostgresVault
+from adapters.workers.expiry import Expiry
 from adapters.workers.supervisor import Supervisor
 from adapters.workers.token_marks import TokenMarks
 from domain.accounts.use_cases import AccountCommands
@@ -131,6 +132,7 @@ class Causeway:
 
     def workers(self) -> Supervisor:
         loops: dict[str, Callable[[], Awaitable[None]]] = {"follower": lambda: self.follower.run(self.wakeups)}
+        loops["expiry"] = Expiry(self.store.remove_expired_answers).run
         if not self.settings.database_pooler:  # LISTEN needs a session; behind a pooler polling serves alone
             loops["listener"] = lambda: listen(self.dsn, self.wakeups)
         return Supervisor(loops)

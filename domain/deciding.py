@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import cached_property
 from typing import Any, Generic, TypeVar, cast
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 import msgspec
 
 from domain.code_hash import code_hash
-from domain.errors import IdempotencyKeyReused, NotFound, Refusal, TooContended
+from domain.errors import Conflict, IdempotencyKeyReused, NotFound, Refusal, TooContended
 from domain.events import Event, Metadata
 from domain.ids import new_id
 from domain.ports import (
@@ -115,6 +117,7 @@ class Desk:
         self.store = store
         self.vault = vault
         self._read_models = read_models
+        self._turns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
 
     async def execute(
         self,
@@ -131,33 +134,52 @@ class Desk:
         keys = await self._idempotency(tenant_id, caller)
         if keys and (known := await self._known(tenant_id, keys, answer_type)):
             return cast(Answer, known[0])
-        for _ in range(_ATTEMPTS):
-            try:
-                changes, answer = await decide()
-            except Refusal as refusal:
-                if keys and (known := await self._known(tenant_id, keys, answer_type)):
-                    return cast(Answer, known[0])  # the same command was stored while this one was deciding
-                if isinstance(refusal, NotFound) and await self._is_gone(tenant_id):
-                    raise TenantGone from None  # it was deleted meanwhile, and what was looked for with it
-                raise
-            except SubjectForgotten:
-                continue
-            except TenantClosed:
-                raise TenantGone from None
-            if changes is None:
-                return answer
-            try:
-                append = await self._append(tenant_id, caller, changes, keys, answer)
-                appended = await self.store.append(append)
-            except (StaleStream, FactTaken, FactMissing, SubjectForgotten):
-                continue
-            except CommandKnown as known_command:
-                return cast(Answer, await self._opened(tenant_id, known_command.sealed_answer, answer_type))
-            except TenantClosed:
-                raise TenantGone from None
-            await self._read_models.follow(tenant_id, appended.position)
-            return answer
+        if done := await self._attempt(tenant_id, caller, decide, keys, answer_type):
+            return done[0]
+        # Whoever lost once waits for its turn: many that decide again at the same moment only make each other lose.
+        async with self._turns.setdefault(tenant_id, asyncio.Lock()):
+            for _ in range(_ATTEMPTS):
+                if done := await self._attempt(tenant_id, caller, decide, keys, answer_type):
+                    return done[0]
         raise TooContended
+
+    async def _attempt(
+        self,
+        tenant_id: UUID,
+        caller: Caller,
+        decide: Callable[[], Awaitable[tuple[Changes | None, Answer]]],
+        keys: tuple[bytes, bytes] | None,
+        answer_type: Any,
+    ) -> tuple[Answer] | None:
+        """The answer, or None when another writer was first."""
+        try:
+            changes, answer = await decide()
+        except Refusal as refusal:
+            if keys and (known := await self._known(tenant_id, keys, answer_type)):
+                return known  # the same command was stored while this one was deciding
+            if isinstance(refusal, NotFound) and await self._is_gone(tenant_id):
+                raise TenantGone from None  # it was deleted meanwhile, and what was looked for with it
+            if isinstance(refusal, Conflict):
+                await self._read_models.follow(tenant_id, 0)  # what it conflicts with shall be seen by the next read
+            raise
+        except SubjectForgotten:
+            return None
+        except TenantClosed:
+            raise TenantGone from None
+        if changes is None:
+            await self._read_models.follow(tenant_id, 0)  # another caller's event may have made this needless just now
+            return (answer,)
+        try:
+            append = await self._append(tenant_id, caller, changes, keys, answer)
+            appended = await self.store.append(append)
+        except (StaleStream, FactTaken, FactMissing, SubjectForgotten):
+            return None
+        except CommandKnown as known_command:
+            return (cast(Answer, await self._opened(tenant_id, known_command.sealed_answer, answer_type)),)
+        except TenantClosed:
+            raise TenantGone from None
+        await self._read_models.follow(tenant_id, appended.position)
+        return (answer,)
 
     async def _is_gone(self, tenant_id: UUID) -> bool:
         try:

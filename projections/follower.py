@@ -6,17 +6,13 @@ import asyncio
 from collections.abc import Sequence
 from uuid import UUID
 
-import asyncpg
-
 from domain.batching import Batcher, Waiting, settle
 from projections.folding import Complain
 from projections.projector import Projector
-from projections.reading import Pool
+from projections.reading import AWAY, Pool
 
 _ORPHANED_AFTER_SECONDS = 1.0
 _PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 3.2)
-_AWAY = (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.InterfaceError, OSError)
-"""What a lost, refused or just restarting server raises."""
 _CLAIM = """
 select tenant_id, position from dirty where marked_at < clock_timestamp() - make_interval(secs => $1)
 order by marked_at limit $2 for update skip locked
@@ -51,7 +47,7 @@ class Follower:
         behind = list({tenant for tenant, _ in batch})
         for pause in _PAUSES:
             _, failed = await self._catch_up(behind)
-            behind = [tenant for tenant, error in failed.items() if isinstance(error, _AWAY)]
+            behind = [tenant for tenant, error in failed.items() if isinstance(error, AWAY)]
             if not behind:
                 break
             await asyncio.sleep(pause)

@@ -15,9 +15,10 @@ from aiohttp.typedefs import Middleware
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from adapters.http.dialects import dialect_of
-from adapters.http.problems import refusal_of
+from adapters.http.problems import DatabaseAway, refusal_of
 from adapters.http.routes import REQUEST_ID, TENANT
 from domain.errors import Refusal
+from projections.reading import AWAY
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -59,6 +60,11 @@ class Observer:
                 response = dialect_of(request.path).render(refused)
                 if hasattr(error, "allowed_methods"):
                     response.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
+            except AWAY as error:
+                code = DatabaseAway.code
+                response = dialect_of(request.path).render(DatabaseAway())
+                response.headers["Retry-After"] = "1"
+                self._log.warning("database_away", request_id=request_id, error=type(error).__name__)
             except Exception as error:
                 self._log.error("fault", request_id=request_id, error=type(error).__name__, where=_where(error))
                 response = dialect_of(request.path).render_fault(request_id)

@@ -46,6 +46,12 @@ class BodyTooLarge(TooLarge):
     code = "body_too_large"
 
 
+class DatabaseAway(Unavailable):
+    """The database does not answer at the moment; send the request again."""
+
+    code = "database_away"
+
+
 class BadRequest(Invalid):
     """The request could not be read."""
 

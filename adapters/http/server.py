@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from adapters.http.dialects import DIALECTS
 from adapters.http.observer import Observer
+from adapters.http.protocol_errors import keep_protocol_errors_quiet
 from adapters.http.routes import bind
 from adapters.http.service import add_service_pages
 from adapters.http.services import Services
@@ -20,6 +21,7 @@ _PARAMETER = re.compile(r"\{(\w+)\}")
 
 
 def build_app(services: Services, registry: CollectorRegistry) -> web.Application:
+    keep_protocol_errors_quiet()
     app = web.Application(middlewares=[Observer(registry).middleware()], client_max_size=LARGEST_BODY)
     for dialect in DIALECTS:
         for route in dialect.routes:

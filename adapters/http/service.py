@@ -15,6 +15,9 @@ from adapters.http.problems import RouteNotFound, TokenInvalid
 from adapters.http.routes import json_response
 from adapters.http.services import Services
 
+_PASSED_ON = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
+"""What proxies add: a request that bears one did not begin on this machine, whoever hands it over."""
+
 
 def add_service_pages(app: web.Application, services: Services, registry: CollectorRegistry) -> None:
     documents = {dialect.name: document(dialect) for dialect in DIALECTS}
@@ -29,7 +32,7 @@ def add_service_pages(app: web.Application, services: Services, registry: Collec
 
     async def metrics(request: web.Request) -> web.Response:
         """Prometheus text; from another machine only with ``Authorization: Bearer`` and CAUSEWAY_METRICS_TOKEN."""
-        if not _is_loopback(request.remote) or request.headers.get("X-Forwarded-For"):
+        if not _is_loopback(request.remote) or any(header in request.headers for header in _PASSED_ON):
             wanted = services.metrics_token
             given = presented_token(request).encode("utf-8", "replace")
             if not wanted or not hmac.compare_digest(given, wanted.encode()):

@@ -40,6 +40,12 @@ _HOLDERS = (
     "select f.i, u.stream_id from unnest($1::uuid[], $2::text[], $3::text[]) with ordinality as f(tenant_id, kind, key, i)"
     " join uniques u on u.tenant_id = f.tenant_id and u.kind = f.kind and u.key = f.key"
 )
+_EXPIRED = """
+delete from commands c using (
+    select tenant_id, command_id from commands where expires_at < clock_timestamp() order by expires_at limit $1
+    for update skip locked
+) old where c.tenant_id = old.tenant_id and c.command_id = old.command_id returning 1
+"""
 _LOSSES: dict[int, type[Lost]] = {
     CLOSED: TenantClosed,
     STALE: StaleStream,
@@ -166,6 +172,11 @@ class PostgresEventStore:
         if row["request_hash"] != request_hash:
             raise CommandKnown(None)
         return bytes(row["result"])
+
+    async def remove_expired_answers(self, at_most: int) -> int:
+        """Removes stored answers past their time, the oldest first; answers how many."""
+        removed = await self._pool.fetch(_EXPIRED, at_most)
+        return len(removed)
 
     async def read_snapshot(self, tenant_id: UUID, stream_id: UUID) -> StoredSnapshot | None:
         row = await self._pool.fetchrow(

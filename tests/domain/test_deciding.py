@@ -29,14 +29,14 @@ async def test_a_decision_is_stored_and_followed(
     assert first.command_id != second.command_id
 
 
-async def test_nothing_to_write_is_a_fine_answer(
+async def test_nothing_to_write_is_a_fine_answer_once_the_read_models_show_why(
     desk: Desk, store: MemoryEventStore, tenant: UUID, followed: Followed
 ) -> None:
     async def decide() -> tuple[None, str]:
         return None, "as it was"
 
     assert await desk.execute(tenant, CALLER, decide) == "as it was"
-    assert (await store.read_tenant(tenant), followed.positions) == ([], [])
+    assert (await store.read_tenant(tenant), followed.positions) == ([], [0])
 
 
 async def test_who_comes_second_decides_again(desk: Desk, store: MemoryEventStore, tenant: UUID) -> None:

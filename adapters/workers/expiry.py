@@ -1,0 +1,30 @@
+"""Removes what has had its time: answers that were kept for repeated commands."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+_EVERY_SECONDS = 300.0
+_AT_ONCE = 1_000
+
+
+class Expiry:
+    """``remove`` takes at most so many and answers how many they were."""
+
+    def __init__(self, remove: Callable[[int], Awaitable[int]]) -> None:
+        self._remove = remove
+        self._log = structlog.get_logger("expiry")
+
+    async def run(self, every_seconds: float = _EVERY_SECONDS) -> None:
+        """Removes until cancelled: batch after batch while there are some, then after a while again."""
+        while True:
+            try:
+                removed = await self._remove(_AT_ONCE)
+            except Exception as error:  # a database that is away comes back
+                self._log.warning("expiry_failed", error=type(error).__name__)
+                removed = 0
+            if removed < _AT_ONCE:
+                await asyncio.sleep(every_seconds)
