@@ -150,7 +150,7 @@ async def test_no_secret_is_ever_told(story: Story, logged: io.BytesIO, capfd: p
     await story.wired.marks.flush()
 
     logs = logged.getvalue() + "".join(capfd.readouterr()).encode()
-    assert b"findable-request" in logs and logs.count(b"fault") >= 4 and b"aiohttp.server" in logs
+    assert b"findable-request" in logs and logs.count(b"fault") >= 4 and b"protocol_error" in logs
     personal = {**story.secrets, "the person": PERSON}
     assert found_in(logs, personal) == []
 
