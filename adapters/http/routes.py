@@ -44,7 +44,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def may_be_repeated(self) -> bool:
         """Whether an Idempotency-Key changes anything."""
-        return self.needs_token and self.method in ("POST", "DELETE")
+        return self.needs_token and self.method in ("POST", "PUT", "DELETE")
 
 
 class Call:
