@@ -51,7 +51,7 @@ on conflict (tenant_id, projection, generation) do update set live = true
 """
 
 
-class _TakenOver(Exception):
+class TakenOver(Exception):
     """Another generation began to serve while this one was waited for."""
 
 
@@ -89,7 +89,7 @@ class Projector:
                 try:
                     async with connection.transaction():
                         step, more = await self._step(connection, open_ends)
-                except _TakenOver:
+                except TakenOver:
                     continue
             reached.update(step)
             open_ends = more
@@ -141,7 +141,7 @@ class Projector:
         if missing:  # nothing serves there yet, or another generation took over in between
             for tenant, name in await connection.fetch(_LIVE, list(missing), self._names):
                 if name not in seen[tenant]:
-                    raise _TakenOver
+                    raise TakenOver
         return locked
 
     async def _events(

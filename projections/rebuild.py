@@ -11,7 +11,7 @@ import msgspec
 from projections.folding import ALL_EVENTS, BATCH, Checkpoint, RawEvent
 from projections.generations import live_generation, unfinished
 from projections.projection import Projection
-from projections.projector import Projector
+from projections.projector import Projector, TakenOver
 from projections.reading import Connection, Pool
 from projections.retiring import retire_older
 
@@ -30,10 +30,6 @@ Tell = Callable[[Progress], None]
 
 class Superseded(Exception):
     """Another rebuild or roll-back of the projection was faster, and went another way."""
-
-
-class _TakenOver(Exception):
-    """Another generation began to serve a tenant while its checkpoint was waited for."""
 
 
 _BEHIND = """
@@ -222,7 +218,7 @@ class Rebuild:
                     if status is None or status == "dropped" or (announced and status != "live"):
                         raise Superseded(f"another rebuild or roll-back of {projection.name} has taken over")
                     folded, remaining, halted = await self._step(connection, projection, generation, remaining, halted)
-            except (_TakenOver, asyncpg.UniqueViolationError):
+            except (TakenOver, asyncpg.UniqueViolationError):
                 continue  # the latter: a tenant was begun at this moment
             yield folded
 
@@ -247,7 +243,7 @@ class Rebuild:
         if closing:
             locked = {(row["tenant_id"], row["generation"]) for row in rows}
             if any(tuple(row) not in locked for row in await connection.fetch(_LIVE, tenants, projection.name)):
-                raise _TakenOver
+                raise TakenOver
         found: dict[UUID, list[RawEvent]] = {checkpoint.tenant_id: [] for checkpoint in mine}
         for row in await connection.fetch(ALL_EVENTS, list(found), [c.position for c in mine], BATCH):
             found[row["tenant_id"]].append(RawEvent(*row))
