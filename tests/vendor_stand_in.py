@@ -6,7 +6,7 @@ import asyncio
 import datetime
 import socket
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,13 +43,17 @@ class StandIn:
     tls: ssl.SSLContext | None = None
     hold: bool = False
     released: asyncio.Event = field(default_factory=asyncio.Event)
+    reply: Callable[[Seen], Awaitable[tuple[int, bytes]]] | None = None
+    """Instead of `status` and `body`."""
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         headers = {name.lower(): value for name, value in request.headers.items()}
-        self.seen.append(Seen(request.method, request.host, request.raw_path, headers, await request.read()))
+        seen = Seen(request.method, request.host, request.raw_path, headers, await request.read())
+        self.seen.append(seen)
         if self.hold:
             await self.released.wait()
-        return web.Response(status=self.status, body=self.body, headers=self.headers)
+        status, body = (self.status, self.body) if self.reply is None else await self.reply(seen)
+        return web.Response(status=status, body=body, headers=self.headers)
 
     def client(self) -> OutboundClient:
         """The real client, with every host at this server's address and this server's certificate trusted."""

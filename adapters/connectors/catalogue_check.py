@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
+from adapters.connectors.catalogue_check_oauth import OAUTH_RULES
+from adapters.connectors.catalogue_check_parts import fields_of, key_schemes_of, schemes_of
 from adapters.connectors.catalogue_check_requests import REQUEST_RULES
-from domain.apps.app import App, AuthScheme
+from adapters.connectors.catalogue_check_tokens import TOKEN_RULES
+from domain.apps.app import App
 from domain.apps.connection_fields import as_text
 
 _KEY = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")
@@ -22,9 +25,9 @@ _OWN_HOST = re.compile(_VARIABLE)
 Rule = Callable[[App], Iterator[str]]
 
 
-def complaints_about(app: App) -> list[str]:
+def complaints_about(app: App, rules: tuple[Rule, ...] | None = None) -> list[str]:
     """Every complaint of every rule; empty when the manifest is in order."""
-    return [complaint for rule in RULES for complaint in rule(app)]
+    return [complaint for rule in (RULES if rules is None else rules) for complaint in rule(app)]
 
 
 def key_is_plain(app: App) -> Iterator[str]:
@@ -42,7 +45,7 @@ def texts_are_there(app: App) -> Iterator[str]:
 
 
 def categories_are_plain(app: App) -> Iterator[str]:
-    if not app.categories:
+    if not app.categories and app.review == "reviewed":
         yield 'categories: write at least one, such as "crm" or "messaging"'
     for category in app.categories:
         if not _CATEGORY.fullmatch(category):
@@ -58,11 +61,18 @@ def sources_are_cited(app: App) -> Iterator[str]:
 
 
 def hosts_are_narrow(app: App) -> Iterator[str]:
-    if not app.hosts:
+    if not app.hosts and app.review == "reviewed":
         yield "hosts: write every host that may be called with the app's credentials"
-    for host in app.hosts:
-        if not _FIXED_HOST.fullmatch(host) and not _OWN_HOST.fullmatch(host):
-            yield f'hosts: "{host}": write a bare host that ends in two fixed labels, or one {{field}} alone'
+    for place, hosts in (("hosts", app.hosts), ("oauth_hosts", app.oauth_hosts)):
+        for host in hosts:
+            if not _FIXED_HOST.fullmatch(host) and not _OWN_HOST.fullmatch(host):
+                yield f'{place}: "{host}": write a bare host that ends in two fixed labels, or one {{field}} alone'
+
+
+def hosts_are_distinct(app: App) -> Iterator[str]:
+    hosts = [*app.hosts, *app.oauth_hosts]
+    for host in sorted({host for host in hosts if hosts.count(host) > 1}):
+        yield f'hosts: "{host}" is there twice; write it once, in hosts or in oauth_hosts'
 
 
 def schemes_are_distinct(app: App) -> Iterator[str]:
@@ -74,8 +84,8 @@ def schemes_are_distinct(app: App) -> Iterator[str]:
 
 
 def fields_are_named(app: App) -> Iterator[str]:
-    for place, scheme in _schemes(app):
-        names = [field.name for field in scheme.fields]
+    for place, scheme in schemes_of(app):
+        names = [field.name for field in fields_of(scheme)]
         for name in names:
             if not _FIELD_NAME.fullmatch(name):
                 yield f'{place}: field "{name}": write up to 50 letters, digits and underscores, a letter first'
@@ -84,8 +94,8 @@ def fields_are_named(app: App) -> Iterator[str]:
 
 
 def fields_are_explained(app: App) -> Iterator[str]:
-    for place, scheme in _schemes(app):
-        for field in scheme.fields:
+    for place, scheme in schemes_of(app):
+        for field in fields_of(scheme):
             if not field.label.strip():
                 yield f'{place}: field "{field.name}": write a label'
             if len(field.desc) < 20 or not field.desc.endswith("."):
@@ -93,8 +103,8 @@ def fields_are_explained(app: App) -> Iterator[str]:
 
 
 def selects_have_options(app: App) -> Iterator[str]:
-    for place, scheme in _schemes(app):
-        for field in scheme.fields:
+    for place, scheme in schemes_of(app):
+        for field in fields_of(scheme):
             values = [option.value for option in field.options]
             if field.type == "select" and len(values) < 2:
                 yield f'{place}: field "{field.name}": write at least two options for a select'
@@ -105,9 +115,9 @@ def selects_have_options(app: App) -> Iterator[str]:
 
 
 def show_when_names_an_earlier_field(app: App) -> Iterator[str]:
-    for place, scheme in _schemes(app):
+    for place, scheme in schemes_of(app):
         earlier: dict[str, set[str]] = {}
-        for field in scheme.fields:
+        for field in fields_of(scheme):
             rule = field.show_when
             if rule is not None and rule.key not in earlier:
                 yield f'{place}: field "{field.name}": show_when.key must name a field above it, not "{rule.key}"'
@@ -117,8 +127,8 @@ def show_when_names_an_earlier_field(app: App) -> Iterator[str]:
 
 
 def patterns_compile(app: App) -> Iterator[str]:
-    for place, scheme in _schemes(app):
-        for field in scheme.fields:
+    for place, scheme in schemes_of(app):
+        for field in fields_of(scheme):
             try:
                 re.compile(field.pattern or "")
             except re.error as error:
@@ -126,8 +136,8 @@ def patterns_compile(app: App) -> Iterator[str]:
 
 
 def secrets_are_hidden(app: App) -> Iterator[str]:
-    for place, scheme in _schemes(app):
-        for field in scheme.fields:
+    for place, scheme in schemes_of(app):
+        for field in fields_of(scheme):
             if field.secret and field.type not in {"password", "textarea"}:
                 yield f'{place}: field "{field.name}": a secret is typed into type = "password" or "textarea"'
             if field.type == "password" and not field.secret:
@@ -135,17 +145,12 @@ def secrets_are_hidden(app: App) -> Iterator[str]:
 
 
 def token_field_is_a_secret(app: App) -> Iterator[str]:
-    for place, scheme in _schemes(app):
+    for place, scheme in key_schemes_of(app):
         field = scheme.field(scheme.token_field)
         if field is None:
             yield f'{place}: token_field "{scheme.token_field}": write the name of one of the fields'
         elif not field.secret:
             yield f'{place}: token_field "{scheme.token_field}": name the field that is the secret'
-
-
-def _schemes(app: App) -> Iterator[tuple[str, AuthScheme]]:
-    for scheme in app.auth:
-        yield f"auth {scheme.type}", scheme
 
 
 RULES: tuple[Rule, ...] = (
@@ -154,6 +159,7 @@ RULES: tuple[Rule, ...] = (
     categories_are_plain,
     sources_are_cited,
     hosts_are_narrow,
+    hosts_are_distinct,
     schemes_are_distinct,
     fields_are_named,
     fields_are_explained,
@@ -163,4 +169,10 @@ RULES: tuple[Rule, ...] = (
     secrets_are_hidden,
     token_field_is_a_secret,
     *REQUEST_RULES,
+    *OAUTH_RULES,
+    *TOKEN_RULES,
 )
+
+_ABOUT_ADDRESSES = {"hosts_are_narrow", "addresses_are_https", "addresses_go_to_declared_hosts", "issuer_is_known"}
+ANYWHERE_RULES: tuple[Rule, ...] = tuple(rule for rule in RULES if rule.__name__ not in _ABOUT_ADDRESSES)
+"""What is left for apps in a private network: a host may be an address there, and speak plain http."""

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
 
 from adapters.connectors.outbound import OutboundClient, OutboundFailed, OutboundRefused, OutboundResponse
+from adapters.connectors.pointers import ABSENT, at_pointer
 from adapters.connectors.templates import CannotRender, hosts_of, render, render_url, values_of
-from domain.apps.app import App, AuthScheme, RefuseWhen, TestRequest
+from domain.apps.app import App, AuthScheme, Place, RefuseWhen, TestRequest
 from domain.apps.proving import Accepted, Proof, Rejected, Unreachable
 
-_ABSENT = object()
 _TRY_LATER = frozenset({408, 425, 429})
 
 
@@ -29,13 +28,14 @@ class CredentialTester:
         test = scheme.test
         if test is None:
             return Accepted()
+        place = scheme.place or Place()
         try:
             values = values_of(scheme, fields)
             response = await self._client.request(
                 test.method,
                 render_url(test.url, values),
-                headers=_headers(test, values),
-                query={name: render(text, values) for name, text in test.query.items()},
+                headers=_headers(place, test, values),
+                query={name: render(text, values) for name, text in (test.query | place.query).items()},
                 body=_body(test, values),
                 hosts=hosts_of(app, values),
             )
@@ -46,11 +46,12 @@ class CredentialTester:
         return _judge(app, test, response)
 
 
-def _headers(test: TestRequest, values: Mapping[str, str]) -> dict[str, str]:
+def _headers(place: Place, test: TestRequest, values: Mapping[str, str]) -> dict[str, str]:
     headers = {"Accept": "application/json"}
-    headers |= {name: render(text, values) for name, text in test.headers.items()}
-    if test.basic is not None:
-        pair = ":".join(render(text, values) for text in test.basic)
+    headers |= {name: render(text, values) for name, text in (place.headers | test.headers).items()}
+    basic = test.basic or place.basic
+    if basic is not None:
+        pair = ":".join(render(text, values) for text in basic)
         headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
     if test.form is not None:
         headers["Content-Type"] = "application/x-www-form-urlencoded"
@@ -91,24 +92,11 @@ def _judge_body(app: App, rule: RefuseWhen | None, response: OutboundResponse) -
     if rule is None:
         return Accepted()
     try:
-        found = _at_pointer(msgspec.json.decode(response.body), rule.pointer)
+        found: object = at_pointer(msgspec.json.decode(response.body), rule.pointer)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        found = _ABSENT
-    if found is _ABSENT:
+        found = ABSENT
+    if found is ABSENT:
         return Unreachable(f"{app.name} answered in a way that says nothing about these values.")
     if type(found) is type(rule.value) and found == rule.value:
         return Rejected(f"{app.name} does not accept these values.")
     return Accepted()
-
-
-def _at_pointer(document: Any, pointer: str) -> object:
-    found = document
-    for part in pointer.split("/")[1:]:
-        name = part.replace("~1", "/").replace("~0", "~")
-        if isinstance(found, dict) and name in found:
-            found = found[name]
-        elif isinstance(found, list) and name.isdecimal() and int(name) < len(found):
-            found = found[int(name)]
-        else:
-            return _ABSENT
-    return found

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
 import ssl
 from collections.abc import Iterable, Mapping
-from types import TracebackType
+from types import SimpleNamespace, TracebackType
 from typing import Self
 
 import aiohttp
@@ -22,6 +23,11 @@ TOTAL_SECONDS = 10.0
 LARGEST_BODY = 1024 * 1024
 """Bytes of an answer's body after decompression."""
 
+CONNECTIONS_PER_HOST = 64
+"""At the same time; there is no limit over all hosts, so that one slow vendor never makes the calls to others wait."""
+
+_AFTER_HEAD_SECONDS = 1.0
+_AFTER_HEAD_BYTES = 4096
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
@@ -36,7 +42,14 @@ class OutboundRefused(Exception):
 
 
 class OutboundFailed(Exception):
-    """The call was allowed and brought no usable answer. Names at most the host, never a path or a value."""
+    """The call was allowed and brought no usable answer. Names at most the host, never a path or a value.
+
+    `may_have_arrived` is False when there never was a connection that could have carried the request.
+    """
+
+    def __init__(self, message: str, *, may_have_arrived: bool = True) -> None:
+        super().__init__(message)
+        self.may_have_arrived = may_have_arrived
 
 
 class OutboundResponse(msgspec.Struct, frozen=True):
@@ -76,7 +89,8 @@ class OutboundClient:
     """Calls the outside, once per request: no retry, no redirect, no cookie, no proxy from the environment.
 
     https only; `allow_private_networks` (for development) also allows http and every address. `resolver` and `tls`
-    replace the system's resolver and certificate store.
+    replace the system's resolver and certificate store. `keep_connections` False opens one for every request: for
+    requests that must not meet a kept connection which the other side is just closing.
     """
 
     def __init__(
@@ -85,8 +99,10 @@ class OutboundClient:
         allow_private_networks: bool = False,
         resolver: AbstractResolver | None = None,
         tls: ssl.SSLContext | None = None,
+        keep_connections: bool = True,
     ) -> None:
         self._allow_private_networks = allow_private_networks
+        self._keep_connections = keep_connections
         self._given_resolver = resolver
         self._tls = tls
         self._session: aiohttp.ClientSession | None = None
@@ -118,33 +134,39 @@ class OutboundClient:
         query: Mapping[str, str] | None = None,
         body: bytes | None = None,
         hosts: Iterable[str] | None = None,
+        seconds: float | None = None,
+        head_only: bool = False,
     ) -> OutboundResponse:
         """Send one request and read its whole answer, whatever its status.
 
         `query` is added to the URL, encoded. `hosts` are the declared hosts ("{name}" stands for one label's
         letters, digits and hyphens); None means any public host. Raises OutboundRefused before anything is sent, or
-        OutboundFailed after at most 10 s.
+        OutboundFailed, at the latest after `seconds`, 10 when they are not given. With `head_only` the answer counts as soon
+        as its head is there; the body is left out, whatever becomes of it.
         """
         target = self._checked_url(method, url, hosts)
         checked_headers = _checked_headers(headers or {})
         if query:
             target = target.update_query(dict(query))
         host = target.raw_host or ""
+        limit = TOTAL_SECONDS if seconds is None else seconds
+        sending = _Sending()
         try:
-            async with self._open().request(
-                method, target, headers=checked_headers, data=body, allow_redirects=False
-            ) as response:
-                return await _read(response, host)
-        except aiohttp.ClientSSLError:
-            raise OutboundFailed(f'No trusted TLS connection to "{host}".') from None
-        except TimeoutError:
-            raise OutboundFailed(f'"{host}" did not answer within {TOTAL_SECONDS:.0f} s.') from None
-        except aiohttp.ClientConnectorDNSError:
-            raise OutboundFailed(f'The host "{host}" was not found.') from None
-        except aiohttp.ClientConnectorError:
-            raise OutboundFailed(f'No connection to "{host}".') from None
-        except (aiohttp.ClientError, HttpProcessingError, OSError):
-            raise OutboundFailed(f'"{host}" broke off, or answered with something that is not HTTP.') from None
+            async with (
+                asyncio.timeout(limit),
+                self._open().request(
+                    method,
+                    target,
+                    headers=checked_headers,
+                    data=body,
+                    allow_redirects=False,
+                    timeout=aiohttp.ClientTimeout(connect=min(CONNECT_SECONDS, limit)),
+                    trace_request_ctx=sending,
+                ) as response,
+            ):
+                return await (_read_head(response) if head_only else _read(response, host))
+        except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
+            raise OutboundFailed(_why(error, host, limit), may_have_arrived=sending.connected) from None
 
     def _checked_url(self, method: str, url: str, hosts: Iterable[str] | None) -> URL:
         if method not in _METHODS:
@@ -183,14 +205,49 @@ class OutboundClient:
             self._resolver = CheckedResolver(inner, allow_private_networks=self._allow_private_networks)
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
-                    resolver=self._resolver, use_dns_cache=False, ssl=self._tls if self._tls is not None else True
+                    resolver=self._resolver,
+                    use_dns_cache=False,
+                    ssl=self._tls if self._tls is not None else True,
+                    limit=0,
+                    limit_per_host=CONNECTIONS_PER_HOST,
+                    force_close=not self._keep_connections,
                 ),
-                timeout=aiohttp.ClientTimeout(total=TOTAL_SECONDS, connect=CONNECT_SECONDS),
+                trace_configs=[_noticing_connections()],
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers=_DEFAULT_HEADERS,
                 trust_env=False,
             )
         return self._session
+
+
+class _Sending:
+    """How far one request has come."""
+
+    connected = False
+
+
+def _noticing_connections() -> aiohttp.TraceConfig:
+    """From the moment a request has a connection, TLS included, it may have reached the other side."""
+
+    async def connected(session: aiohttp.ClientSession, context: SimpleNamespace, params: object) -> None:
+        context.trace_request_ctx.connected = True
+
+    noticing = aiohttp.TraceConfig()
+    noticing.on_connection_create_end.append(connected)
+    noticing.on_connection_reuseconn.append(connected)
+    return noticing
+
+
+def _why(error: Exception, host: str, limit: float) -> str:
+    if isinstance(error, aiohttp.ClientSSLError):
+        return f'No trusted TLS connection to "{host}".'
+    if isinstance(error, TimeoutError):
+        return f'"{host}" did not answer within {round(limit, 1):g} s.'
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return f'The host "{host}" was not found.'
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f'No connection to "{host}".'
+    return f'"{host}" broke off, or answered with something that is not HTTP.'
 
 
 def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
@@ -204,6 +261,25 @@ def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
     return dict(headers)
 
 
+async def _read_head(response: aiohttp.ClientResponse) -> OutboundResponse:
+    """Reads on only so that the connection can be kept: a little, for a moment."""
+    size = 0
+    try:
+        async with asyncio.timeout(_AFTER_HEAD_SECONDS):
+            async for chunk in response.content.iter_any():
+                size += len(chunk)
+                if size > _AFTER_HEAD_BYTES:
+                    response.close()
+                    break
+    except (aiohttp.ClientError, HttpProcessingError, OSError):
+        response.close()
+    return OutboundResponse(response.status, _headers_of(response), b"")
+
+
+def _headers_of(response: aiohttp.ClientResponse) -> dict[str, str]:
+    return {name.lower(): ", ".join(response.headers.getall(name)) for name in response.headers}
+
+
 async def _read(response: aiohttp.ClientResponse, host: str) -> OutboundResponse:
     body = bytearray()
     async for chunk in response.content.iter_any():
@@ -211,5 +287,4 @@ async def _read(response: aiohttp.ClientResponse, host: str) -> OutboundResponse
         if len(body) > LARGEST_BODY:
             response.close()
             raise OutboundFailed(f'The answer of "{host}" is larger than {LARGEST_BODY} bytes.')
-    headers = {name.lower(): ", ".join(response.headers.getall(name)) for name in response.headers}
-    return OutboundResponse(response.status, headers, bytes(body))
+    return OutboundResponse(response.status, _headers_of(response), bytes(body))

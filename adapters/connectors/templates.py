@@ -65,9 +65,13 @@ def render_host(template: str, values: Mapping[str, str]) -> str:
     return render(template, values)
 
 
-def hosts_of(app: App, values: Mapping[str, str]) -> tuple[str, ...]:
-    """The hosts that this one connection may call: the declared ones for which it has all values."""
-    return tuple(render_host(host, values) for host in app.hosts if all(name in values for name in names_in(host)))
+def hosts_of(app: App, values: Mapping[str, str], *, connecting: bool = False) -> tuple[str, ...]:
+    """The hosts that this one connection may call: the declared ones for which it has all values.
+
+    `connecting` adds those that only serve the connecting itself.
+    """
+    hosts = (*app.hosts, *app.oauth_hosts) if connecting else app.hosts
+    return tuple(render_host(host, values) for host in hosts if all(name in values for name in names_in(host)))
 
 
 def _path_segment(value: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from domain.apps.app import App, AuthScheme
+from domain.apps.app import App, Scheme
 from domain.errors import Invalid, NotFound
 
 
@@ -35,7 +35,7 @@ class Catalogue:
         except KeyError:
             raise AppNotFound(f"There is no app {app_key!r}; GET /subscriptions/v2/Apps lists them.") from None
 
-    def scheme(self, app_key: str, auth_type: str | None = None) -> tuple[App, AuthScheme]:
+    def scheme(self, app_key: str, auth_type: str | None = None) -> tuple[App, Scheme]:
         """The app and one of its auth schemes: the first, or the one of that type."""
         app = self.app(app_key)
         for scheme in app.auth:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from domain.apps.app import App, AuthScheme, Field
+from domain.apps.app import App, AuthScheme, Field, OAuth1Scheme, OAuth2Scheme, Scheme
 from domain.errors import Invalid
 
 LONGEST_VALUE = 20_000
@@ -33,9 +33,19 @@ def check_fields(scheme: AuthScheme, given: Mapping[str, object]) -> dict[str, s
     Null and blank mean not given. A value for a field that the other answers hide is dropped; a field with
     show=false is on no form, so it is never required.
     """
-    _refuse_unknown(scheme, given)
+    return _checked(scheme.fields, given)
+
+
+def check_client_fields(scheme: Scheme, given: Mapping[str, object]) -> dict[str, str]:
+    """What a project fills in once with its OAuth client, held against the manifest; or InvalidFields."""
+    fields = scheme.client_fields if isinstance(scheme, OAuth2Scheme | OAuth1Scheme) else ()
+    return _checked(fields, given)
+
+
+def _checked(fields: tuple[Field, ...], given: Mapping[str, object]) -> dict[str, str]:
+    _refuse_unknown(fields, given)
     kept: dict[str, str] = {}
-    for field in scheme.fields:
+    for field in fields:
         if not _is_asked(field, kept):
             continue
         text = _text(field, given.get(field.name))
@@ -69,16 +79,16 @@ def _field_info(field: Field) -> dict[str, Any]:
     return info
 
 
-def _refuse_unknown(scheme: AuthScheme, given: Iterable[object]) -> None:
-    known = {field.name for field in scheme.fields}
+def _refuse_unknown(fields: tuple[Field, ...], given: Iterable[object]) -> None:
+    known = {field.name for field in fields}
     for name in given:
         if name not in known:
             shown = f'"{name}"' if isinstance(name, str) and _NAME.fullmatch(name) else "with that name"
-            raise InvalidFields(f"There is no field {shown}; this app asks for {_listed(scheme)}.")
+            raise InvalidFields(f"There is no field {shown}; this app asks for {_listed(fields)}.")
 
 
-def _listed(scheme: AuthScheme) -> str:
-    return ", ".join(f'"{field.name}"' for field in scheme.fields)
+def _listed(fields: tuple[Field, ...]) -> str:
+    return ", ".join(f'"{field.name}"' for field in fields) or "none"
 
 
 def _is_asked(field: Field, kept: Mapping[str, str]) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from adapters.connectors.credential_test import CredentialTester
 from adapters.connectors.outbound import OutboundClient
 from adapters.connectors.templates import CannotRender, hosts_of, render_url
-from domain.apps.app import App, AuthScheme, Derived, Field, Option, RefuseWhen, TestRequest
+from domain.apps.app import App, CustomScheme, Derived, Field, Option, RefuseWhen, TestRequest
 from domain.apps.proving import Accepted, CredentialProver, Proof, Rejected, Unreachable
 from tests.vendor_stand_in import FixedResolver, StandIn, stand_in_for
 
@@ -27,7 +27,7 @@ async def vendor(tmp_path: Path) -> AsyncIterator[StandIn]:
 
 
 def app_with(test: TestRequest | None, hosts: tuple[str, ...] = ("{site}.vendor.example",)) -> App:
-    scheme = AuthScheme("custom", (SITE, TOKEN), "token", test)
+    scheme = CustomScheme(fields=(SITE, TOKEN), token_field="token", test=test)
     return App("vendor", "Vendor", "A vendor.", ("x",), hosts, (scheme,), ("https://vendor.example",))
 
 
@@ -168,7 +168,12 @@ def test_a_connection_may_call_only_its_own_hosts() -> None:
 async def test_a_derived_name_follows_the_select(vendor: StandIn) -> None:
     region = Field("region", "R", "R.", type="select", options=(Option("a", "A"), Option("b", "B")))
     derived = Derived("sub", "region", {"a": "acme", "b": "{site}"})
-    scheme = AuthScheme("custom", (region, SITE), "site", request(url="https://{sub}.vendor.example/"), (derived,))
+    scheme = CustomScheme(
+        fields=(region, SITE),
+        token_field="site",
+        test=request(url="https://{sub}.vendor.example/"),
+        derived=(derived,),
+    )
     app = App("v", "V", "V.", ("x",), ("acme.vendor.example",), (scheme,), ())
     assert await prove(vendor, app, {"region": "a"}) == Accepted()
     assert isinstance(await prove(vendor, app, {"region": "b"}), Rejected)

@@ -9,8 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from adapters.connectors import catalogue_check, catalogue_check_requests
-from adapters.connectors.loader import BrokenManifest, load_app, load_catalogue
+from adapters.connectors import (
+    catalogue_check,
+    catalogue_check_oauth,
+    catalogue_check_requests,
+    catalogue_check_tokens,
+)
+from adapters.connectors.loader import BrokenManifest, load_catalogue
+from domain.apps.app import App
 
 GOOD = """
 key = "acme"
@@ -111,45 +117,43 @@ BREAKAGES = [
     ('method = "GET"', 'method = "POST"\nform = { a = "b" }\njson = { a = "b" }', "form or json, not both"),
     ('method = "GET"', 'method = "GET"\nform = { a = "b" }', 'method = "POST"'),
     ('method = "GET"', 'method = "GET"\nbasic = ["a", "b"]', "leave it out of headers"),
+    (
+        'token_field = "token"',
+        'token_field = "token"\nplace = { basic = ["{token}", ""] }',
+        "leave it out of headers, and of either place or test",
+    ),
+    ('token_field = "token"', 'token_field = "token"\nplace = { query = { k = "{tokn}" } }', "{tokn} is neither"),
+    ('"{host}"]', '"{host}", "{host}"]', "is there twice; write it once"),
+    ('"{host}"]', '"{host}"]\noauth_hosts = ["x.acme.example"]', "no scheme fetches a token"),
     ("[200]", "[]", "at least one status"),
     ("[200]", '["2xx"]', "as a range"),
     ('"/ok"', '"ok"', "JSON pointer"),
 ]
 
 
-@pytest.fixture
-def load(tmp_path: Path) -> Callable[[str], None]:
-    def write_and_load(text: str) -> None:
-        (tmp_path / "acme").mkdir()
-        (tmp_path / "acme" / "app.toml").write_text(text, encoding="utf-8")
-        load_app(tmp_path / "acme")
-
-    return write_and_load
-
-
-def test_the_good_manifest_has_no_complaints(load: Callable[[str], None]) -> None:
+def test_the_good_manifest_has_no_complaints(load: Callable[[str], App]) -> None:
     load(GOOD)
 
 
 @pytest.mark.parametrize(("good", "bad", "says"), BREAKAGES, ids=[says for _, _, says in BREAKAGES])
-def test_a_broken_rule_is_named_with_its_file(load: Callable[[str], None], good: str, bad: str, says: str) -> None:
+def test_a_broken_rule_is_named_with_its_file(load: Callable[[str], App], good: str, bad: str, says: str) -> None:
     assert good in GOOD
     with pytest.raises(BrokenManifest, match=re.escape(says)) as caught:
         load(GOOD.replace(good, bad) if good != "\n" else GOOD + bad)
     assert "acme/app.toml: " in str(caught.value)
 
 
-def test_a_manifest_without_a_test_request_is_broken(load: Callable[[str], None]) -> None:
+def test_a_manifest_without_a_test_request_is_broken(load: Callable[[str], App]) -> None:
     with pytest.raises(BrokenManifest, match="request that only a working credential passes"):
         load(GOOD[: GOOD.index("[auth.test]")])
 
 
-def test_a_manifest_without_a_way_to_connect_is_broken(load: Callable[[str], None]) -> None:
+def test_a_manifest_without_a_way_to_connect_is_broken(load: Callable[[str], App]) -> None:
     with pytest.raises(BrokenManifest, match=r"at least one \[\[auth\]\] table"):
         load("auth = []\n" + GOOD[: GOOD.index("[[auth]]")])
 
 
-def test_a_derived_value_that_may_be_missing_is_broken(load: Callable[[str], None]) -> None:
+def test_a_derived_value_that_may_be_missing_is_broken(load: Callable[[str], App]) -> None:
     with pytest.raises(BrokenManifest, match='may be missing for the option "eu"'):
         load(GOOD.replace('eu = "api.acme.example"', 'eu = "{host}"'))
 
@@ -165,7 +169,7 @@ def test_a_derived_value_that_may_be_missing_is_broken(load: Callable[[str], Non
     ],
 )
 def test_a_manifest_of_the_wrong_shape_is_named_with_its_place(
-    load: Callable[[str], None], good: str, bad: str, says: str
+    load: Callable[[str], App], good: str, bad: str, says: str
 ) -> None:
     with pytest.raises(BrokenManifest, match=says) as caught:
         load(GOOD.replace(good, bad))
@@ -189,7 +193,7 @@ def test_a_catalogue_holds_the_apps_of_its_folders_by_key(tmp_path: Path) -> Non
 def test_every_rule_that_is_written_is_also_asked() -> None:
     written = {
         function
-        for module in (catalogue_check, catalogue_check_requests)
+        for module in (catalogue_check, catalogue_check_requests, catalogue_check_oauth, catalogue_check_tokens)
         for name, function in inspect.getmembers(module, inspect.isfunction)
         if not name.startswith("_") and list(inspect.signature(function).parameters) == ["app"]
     }

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.apps.app import App, AuthScheme, Field, Option, ShowWhen
+from domain.apps.app import App, AuthScheme, CustomScheme, Field, Option, ShowWhen
 from domain.apps.connection_fields import LONGEST_VALUE, InvalidFields, check_fields, credential_info
 from domain.errors import Invalid
 
@@ -16,11 +16,11 @@ KEY = Field("apiKey", "API key", "Where the key is.", type="password", secret=Tr
 REGION = Field("region", "Region", "Where it runs.", type="select", options=(Option("us", "US"), Option("own", "Own")))
 HOST = Field("host", "Host", "Your own host.", show_when=ShowWhen("region", "own"), pattern="[a-z.]+")
 NOTE = Field("note", "Note", "Anything you like.", type="textarea", optional=True)
-SCHEME = AuthScheme("custom", (REGION, HOST, KEY, NOTE), token_field="apiKey")
+SCHEME = CustomScheme(fields=(REGION, HOST, KEY, NOTE), token_field="apiKey")
 
 
 def scheme_of(*fields: Field) -> AuthScheme:
-    return AuthScheme("custom", fields, token_field=fields[0].name)
+    return CustomScheme(fields=fields, token_field=fields[0].name)
 
 
 def one(kind: Any, value: object, **more: Any) -> str:
