@@ -10,9 +10,14 @@ from collections.abc import Callable
 from typing import Any
 
 
-def code_hash(function: Callable[..., Any]) -> bytes:
-    """SHA-256 of the function's module, without its comments, docstrings and layout."""
-    tree = ast.parse(inspect.getsource(sys.modules[function.__module__]))
+def code_hash(*functions: Callable[..., Any]) -> bytes:
+    """SHA-256 of the functions' modules, without their comments, docstrings and layout."""
+    modules = dict.fromkeys(function.__module__ for function in functions)
+    return hashlib.sha256("".join(_said(module) for module in modules).encode()).digest()
+
+
+def _said(module: str) -> str:
+    tree = ast.parse(inspect.getsource(sys.modules[module]))
     for node in ast.walk(tree):
         if (
             isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
@@ -21,4 +26,4 @@ def code_hash(function: Callable[..., Any]) -> bytes:
             and isinstance(node.body[0].value, ast.Constant)
         ):
             node.body[0].value = ast.Constant(value="")
-    return hashlib.sha256(ast.dump(tree).encode()).digest()
+    return ast.dump(tree)

@@ -45,10 +45,11 @@ class Token(msgspec.Struct, frozen=True):
 
 
 PROJECT_TOKEN = "cwp"  # noqa: S105 - a prefix, not a secret
+INSTANCE_KEY = "cwi"
 ACCOUNT_SESSION = "cwa"
 COMPANY_SESSION = "cws"
 COMPANY_KEY = "cwk"
-_KINDS = frozenset({PROJECT_TOKEN, ACCOUNT_SESSION, COMPANY_SESSION, COMPANY_KEY})
+_KINDS = frozenset({PROJECT_TOKEN, INSTANCE_KEY, ACCOUNT_SESSION, COMPANY_SESSION, COMPANY_KEY})
 
 
 def mint_token(kind: str, tenant_id: UUID) -> tuple[str, Token]:
@@ -74,3 +75,37 @@ def parse_token(text: str) -> Token | None:
     if len(raw) != _TENANT_AND_SECRET:
         return None
     return Token(kind, UUID(bytes=raw[:16]), token_digest(text))
+
+
+CONNECT_LINK_TOKEN = "cwl"  # noqa: S105 - a prefix, not a secret
+OAUTH_STATE = "cwo"
+
+
+class StreamToken(msgspec.Struct, frozen=True):
+    """A presented token that names a stream of its tenant: a connect link, or the state of an authorization."""
+
+    kind: str
+    tenant_id: UUID
+    stream_id: UUID
+    digest: bytes
+
+
+def mint_stream_token(kind: str, tenant_id: UUID, stream_id: UUID) -> tuple[str, StreamToken]:
+    """A new token, ``<kind>_<86 URL-safe characters>``: its text, to be shown once, and what is kept of it."""
+    raw = tenant_id.bytes + stream_id.bytes + os.urandom(32)
+    text = f"{kind}_{urlsafe_b64encode(raw).decode().rstrip('=')}"
+    return text, StreamToken(kind, tenant_id, stream_id, token_digest(text))
+
+
+def parse_stream_token(kind: str, text: str) -> StreamToken | None:
+    """What a presented token of that kind says of itself, or None. It proves nothing yet."""
+    found, _, body = text.partition("_")
+    if found != kind or len(body) != 86 or not body.isascii():
+        return None
+    try:
+        raw = urlsafe_b64decode(body + "==")
+    except ValueError:
+        return None
+    if len(raw) != 64:
+        return None
+    return StreamToken(kind, UUID(bytes=raw[:16]), UUID(bytes=raw[16:32]), token_digest(text))

@@ -19,7 +19,8 @@ Fold = Callable[[Rows, Recorded, Reveal], None]
 
 class Projection(msgspec.Struct, frozen=True, dict=True):
     """A read model. ``reads`` names the stream types it follows: its fold must know every event of theirs and raises
-    ``unknown(recorded)`` for others, which stops the tenant's projection instead of letting it diverge.
+    ``unknown(recorded)`` for others, which stops the tenant's projection instead of letting it diverge. ``parts`` are folds in other
+    modules that it calls.
     """
 
     name: str
@@ -27,11 +28,19 @@ class Projection(msgspec.Struct, frozen=True, dict=True):
     reads: frozenset[str]
     tables: tuple[Table, ...]
     fold: Fold
+    parts: tuple[Fold, ...] = ()
 
     @cached_property
     def code_hash(self) -> bytes:
-        """Changes when the module of the fold says something else; not with its comments, docstrings or layout."""
-        return code_hash(self.fold)
+        """Changes when the module of the fold, or of one of its parts, says something else; not with comments, docstrings or
+        layout.
+        """
+        return code_hash(self.fold, *self.parts)
+
+    @property
+    def table_names(self) -> list[str]:
+        """Sorted. A table's name stands for its shape, so that these say where rows lie, and how."""
+        return sorted(table.name for table in self.tables)
 
 
 def unknown(recorded: Recorded) -> UnknownEvent:

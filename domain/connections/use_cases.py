@@ -1,4 +1,4 @@
-"""Importing, connecting and deleting: gather the facts, seal the secret, then decide."""
+"""Importing, connecting with fields, and deleting: gather the facts, seal the secret, then decide."""
 
 from __future__ import annotations
 
@@ -8,42 +8,26 @@ from uuid import UUID
 
 import msgspec
 
-from domain.apps.app import App, AuthScheme
-from domain.apps.catalogue import Catalogue
+from domain.apps.app import KeyScheme
 from domain.apps.connection_fields import check_fields
 from domain.apps.proving import CredentialProver, Rejected, Unreachable
+from domain.connections.authorising import Life, Whose, connect_app, delete, import_token
 from domain.connections.connection import (
     CONNECTION,
-    ConnectApp,
-    Connection,
     ConnectionAlreadyExists,
     ConnectionNotFound,
     CredentialRejected,
-    ImportToken,
-    connect_app,
-    delete,
-    import_token,
 )
+from domain.connections.owners import CONNECTION_NAME, Owner, Owners
+from domain.connections.revoking import Revocation, Revoker
+from domain.connections.secret import Secret
+from domain.connections.targets import Targets
 from domain.deciding import Caller, Changes, Desk, load
-from domain.end_users.end_user import EndUserAdded, EndUserNotFound
+from domain.end_users.end_user import EndUserNotFound
 from domain.errors import UpstreamFailed
-from domain.events import Event, Sealed
 from domain.facts import Fact, developer_connection_fact, end_user_connection_fact, end_user_fact, integration_fact
-from domain.ids import new_id
-from domain.ports import (
-    PERSONAL,
-    Clock,
-    DataKey,
-    FactChange,
-    FactUse,
-    SealedCredential,
-    StreamEvents,
-    WrappedKey,
-    credential_context,
-)
-from domain.projects.integration import Integration, IntegrationNotFound, IntegrationReader
-
-EXTERNAL_ID = "external_id"
+from domain.ports import Clock, FactChange, FactUse, StreamEvents
+from domain.projects.integration import Integration, IntegrationNotFound
 
 
 class CannotProve(UpstreamFailed):
@@ -63,29 +47,37 @@ class TokenSet(msgspec.Struct, frozen=True, kw_only=True):
     token: str | None = None
     token_secret: str | None = None
 
+    def __repr__(self) -> str:
+        return f"TokenSet({self.app_key})"
 
-class Owner(msgspec.Struct, frozen=True):
-    """Whose connection it is: the facts that find it, the key that seals its secrets, and what must be stored first."""
 
-    subject_id: UUID
-    key: DataKey
-    fact: Fact
-    integration: FactChange
-    new_streams: tuple[StreamEvents, ...] = ()
-    new_facts: tuple[FactChange, ...] = ()
-    new_keys: tuple[WrappedKey, ...] = ()
+class OwnConnection(msgspec.Struct, frozen=True):
+    """A connection of the developer's own as it was made: with its stream's version ``version``."""
+
+    connection_id: UUID
+    app_key: str
+    name: str
+    auth_type: str
+    version: int
 
 
 class ConnectionCommands:
     """What end users' and the developer's own connections can be told to do."""
 
     def __init__(
-        self, desk: Desk, integrations: IntegrationReader, catalogue: Catalogue, prover: CredentialProver, clock: Clock
+        self,
+        desk: Desk,
+        owners: Owners,
+        targets: Targets,
+        prover: CredentialProver,
+        revoker: Revoker,
+        clock: Clock,
     ) -> None:
         self._desk = desk
-        self._integrations = integrations
-        self._catalogue = catalogue
+        self._owners = owners
+        self._targets = targets
         self._prover = prover
+        self._revoker = revoker
         self._clock = clock
 
     async def import_token(
@@ -97,25 +89,18 @@ class ConnectionCommands:
         """
 
         async def decide() -> tuple[Changes, None]:
-            owner, integration, connection_id = await self._facts(project_id, external_id, tokens.app_key)
-            stream_id, state, version = await self._connection(project_id, connection_id)
-            secret = self._imported_secret(integration, tokens)
-            credential = await self._sealed(project_id, owner, stream_id, state, secret)
-            events = import_token(
-                state,
-                ImportToken(
-                    end_user_id=owner.subject_id,
-                    app_key=tokens.app_key,
-                    auth_type=integration.auth_type,
-                    credential_version=credential.version,
-                    scopes=tokens.scopes,
-                    expires_at=tokens.expires_at,
-                    renewable=tokens.refresh_token is not None,
-                    replaces=replaces,
-                    now=self._clock(),
-                ),
+            owner, integration = await self._owners.of_end_user(project_id, external_id, tokens.app_key)
+            found = await self._owners.found(project_id, owner)
+            credential = await self._owners.sealed(project_id, found, self._imported(integration, tokens))
+            now = self._clock()
+            life = Life(
+                scopes=tokens.scopes,
+                obtained_at=now,
+                expires_at=tokens.expires_at,
+                renewable=tokens.refresh_token is not None,
             )
-            return self._changes(owner, stream_id, version, events, credential), None
+            whose = _whose(owner, integration, replaces=replaces, now=now)
+            return found.changes(import_token(found.state, whose, life, credential.version), credential), None
 
         await self._desk.execute(project_id, caller, decide)
 
@@ -130,7 +115,7 @@ class ConnectionCommands:
         replaces: bool,
         prove: bool = False,
     ) -> None:
-        """Connects an end user to an app that is not OAuth. ``prove`` asks the app first.
+        """Connects an end user to an app that takes a key. ``prove`` asks the app first.
 
         IntegrationNotFound, InvalidFields, CredentialRejected, CannotProve, ConnectionAlreadyExists.
         """
@@ -140,19 +125,11 @@ class ConnectionCommands:
             nonlocal checked
             if checked is None:  # not before: a repeated request is answered as it was, without asking the app again
                 checked = await self._checked(project_id, app_key, fields, prove)
-            owner, integration, connection_id = await self._facts(project_id, external_id, app_key)
-            stream_id, state, version = await self._connection(project_id, connection_id)
-            credential = await self._sealed(project_id, owner, stream_id, state, _fields_secret(checked))
-            command = ConnectApp(
-                end_user_id=owner.subject_id,
-                app_key=app_key,
-                auth_type=integration.auth_type,
-                credential_version=credential.version,
-                replaces=replaces,
-                now=self._clock(),
-            )
-            events = connect_app(state, command)
-            return self._changes(owner, stream_id, version, events, credential), None
+            owner, integration = await self._owners.of_end_user(project_id, external_id, app_key)
+            found = await self._owners.found(project_id, owner)
+            credential = await self._owners.sealed(project_id, found, Secret(fields=checked))
+            whose = _whose(owner, integration, replaces=replaces, now=self._clock())
+            return found.changes(connect_app(found.state, whose, credential.version), credential), None
 
         await self._desk.execute(project_id, caller, decide)
 
@@ -165,45 +142,44 @@ class ConnectionCommands:
         fields: Mapping[str, object],
         *,
         prove: bool = False,
-    ) -> UUID:
-        """Adds a connection of the developer's own; its name is unique per app. Answers its id."""
+    ) -> tuple[OwnConnection, datetime, datetime]:
+        """Adds a connection of the developer's own; its name is unique per app. Answers it, when it was first heard of, and
+        when it was made.
+        """
         checked: dict[str, str] | None = None
 
-        async def decide() -> tuple[Changes, UUID]:
+        async def decide() -> tuple[Changes, OwnConnection]:
             nonlocal checked
             if checked is None:
                 checked = await self._checked(project_id, app_key, fields, prove)
-            integration, required = await self._integration(project_id, app_key)
-            key = await self._desk.vault.tenant_key(project_id)
-            fact = developer_connection_fact(app_key, key.digest("connection name", name.encode()))
-            if fact in await self._desk.store.holders(project_id, [fact]):
+            owner, integration = await self._owners.of_developer(project_id, app_key, name)
+            found = await self._owners.found(project_id, owner)
+            if found.state.present:
                 raise ConnectionAlreadyExists(f"There is a connection named {name!r} to this app already.")
-            owner = Owner(project_id, key, fact, required)
-            stream_id = new_id()
-            credential = await self._sealed(project_id, owner, stream_id, Connection(), _fields_secret(checked))
-            command = ConnectApp(
-                end_user_id=None,
-                app_key=app_key,
-                auth_type=integration.auth_type,
-                credential_version=credential.version,
-                replaces=False,
-                now=self._clock(),
-                name=name,
-            )
-            events = connect_app(Connection(), command)
-            return self._changes(owner, stream_id, 0, events, credential), stream_id
+            credential = await self._owners.sealed(project_id, found, Secret(fields=checked))
+            whose = _whose(owner, integration, replaces=False, now=self._clock(), name=name)
+            events = connect_app(found.state, whose, credential.version)
+            version = found.version + len(events)
+            made = OwnConnection(found.connection_id, app_key, name, integration.auth_type, version)
+            return found.changes(events, credential), made
 
-        return await self._desk.execute(project_id, caller, decide, UUID)
+        made = await self._desk.execute(project_id, caller, decide, OwnConnection)
+        first = await self._desk.recorded_at(project_id, made.connection_id)
+        last = (
+            first if made.version == 1 else await self._desk.recorded_at(project_id, made.connection_id, made.version)
+        )
+        return made, first, last
 
     async def delete(self, project_id: UUID, caller: Caller, external_id: str, app_key: str) -> None:
-        """Deletes the end user's connection and destroys its secrets; registrations stay.
+        """Deletes the end user's connection and destroys its secrets; registrations stay. The provider is asked to end its token.
 
         IntegrationNotFound, EndUserNotFound, ConnectionNotFound.
         """
+        revocation: Revocation | None = None
 
         async def decide() -> tuple[Changes, None]:
-            key = await self._desk.vault.tenant_key(project_id)
-            digest = key.digest(EXTERNAL_ID, external_id.encode())
+            nonlocal revocation
+            digest = await self._owners.end_user_digest(project_id, external_id)
             user, fact = end_user_fact(digest), end_user_connection_fact(digest, app_key)
             taken = await self._desk.store.holders(project_id, [integration_fact(app_key), user, fact])
             if integration_fact(app_key) not in taken:
@@ -212,22 +188,28 @@ class ConnectionCommands:
                 raise EndUserNotFound
             if fact not in taken:
                 raise ConnectionNotFound
+            revocation = await self._revoker.prepare(project_id, taken[fact])
             return await self._deletion(project_id, taken[fact], fact), None
 
         await self._desk.execute(project_id, caller, decide)
+        self._revoker.begin(revocation)
 
     async def delete_own(self, project_id: UUID, caller: Caller, connection_id: UUID) -> None:
         """Deletes a connection of the developer's own; ConnectionNotFound when it is somebody else's or gone."""
+        revocation: Revocation | None = None
 
         async def decide() -> tuple[Changes, None]:
+            nonlocal revocation
             state, _ = await load(self._desk.store, CONNECTION, project_id, connection_id)
             if not state.present or state.end_user_id is not None:
                 raise ConnectionNotFound
             key = await self._desk.vault.tenant_key(project_id)
-            fact = developer_connection_fact(state.app_key, key.digest("connection name", state.name.encode()))
+            fact = developer_connection_fact(state.app_key, key.digest(CONNECTION_NAME, state.name.encode()))
+            revocation = await self._revoker.prepare(project_id, connection_id)
             return await self._deletion(project_id, connection_id, fact), None
 
         await self._desk.execute(project_id, caller, decide)
+        self._revoker.begin(revocation)
 
     async def _deletion(self, project_id: UUID, stream_id: UUID, fact: Fact) -> Changes:
         state, version = await load(self._desk.store, CONNECTION, project_id, stream_id)
@@ -235,78 +217,14 @@ class ConnectionCommands:
             streams=(StreamEvents(stream_id, CONNECTION.stream_type, version, delete(state)),),
             facts=(FactChange(FactUse.RELEASE, fact),),
             destroys=(stream_id,),
-        )
-
-    async def _facts(self, project_id: UUID, external_id: str, app_key: str) -> tuple[Owner, Integration, UUID | None]:
-        """The end user, new or known, the integration, and the connection that is there already."""
-        vault, store = self._desk.vault, self._desk.store
-        tenant_key = await vault.tenant_key(project_id)
-        digest = tenant_key.digest(EXTERNAL_ID, external_id.encode())
-        user, fact, app = end_user_fact(digest), end_user_connection_fact(digest, app_key), integration_fact(app_key)
-        taken = await store.holders(project_id, [app, user, fact])
-        if app not in taken:
-            raise IntegrationNotFound
-        integration = await self._integrations.read(project_id, taken[app])
-        required = FactChange(FactUse.REQUIRE, app, taken[app])
-        if user in taken:
-            subject_id = taken[user]
-            owner = Owner(subject_id, await vault.key(project_id, subject_id), fact, required)
-            return owner, integration, taken.get(fact)
-        subject_id = new_id()
-        wrapped, key = vault.new_key(project_id, subject_id)
-        added = EndUserAdded(external_id=Sealed(subject_id, key.seal(PERSONAL, external_id.encode())))
-        owner = Owner(
-            subject_id,
-            key,
-            fact,
-            required,
-            (StreamEvents(subject_id, "end_user", 0, (added,)),),
-            (FactChange(FactUse.CLAIM, user, subject_id, subject_id),),
-            (wrapped,),
-        )
-        return owner, integration, None
-
-    async def _integration(self, project_id: UUID, app_key: str) -> tuple[Integration, FactChange]:
-        fact = integration_fact(app_key)
-        taken = await self._desk.store.holders(project_id, [fact])
-        if fact not in taken:
-            raise IntegrationNotFound
-        integration = await self._integrations.read(project_id, taken[fact])
-        return integration, FactChange(FactUse.REQUIRE, fact, taken[fact])
-
-    async def _connection(self, project_id: UUID, connection_id: UUID | None) -> tuple[UUID, Connection, int]:
-        if connection_id is None:
-            return new_id(), CONNECTION.initial, 0
-        state, version = await load(self._desk.store, CONNECTION, project_id, connection_id)
-        return connection_id, state, version
-
-    async def _sealed(
-        self, project_id: UUID, owner: Owner, connection_id: UUID, state: Connection, secret: bytes
-    ) -> SealedCredential:
-        """The secret as the next version; one that was stored without its event counts too."""
-        version = state.credential_version
-        if version:
-            version = max(version, await self._desk.vault.newest_version(project_id, connection_id))
-        context = credential_context(connection_id, version + 1)
-        return SealedCredential(connection_id, version + 1, owner.subject_id, owner.key.seal(context, secret))
-
-    def _changes(
-        self, owner: Owner, stream_id: UUID, version: int, events: tuple[Event, ...], credential: SealedCredential
-    ) -> Changes:
-        taking = () if version else (FactChange(FactUse.CLAIM, owner.fact, stream_id, owner.subject_id),)
-        return Changes(
-            streams=(*owner.new_streams, StreamEvents(stream_id, CONNECTION.stream_type, version, events)),
-            facts=(owner.integration, *owner.new_facts, *taking),
-            data_keys=owner.new_keys,
-            credentials=(credential,),
-            subject_id=owner.subject_id,
+            subject_id=state.end_user_id,
         )
 
     async def _checked(
         self, project_id: UUID, app_key: str, fields: Mapping[str, object], prove: bool
     ) -> dict[str, str]:
-        integration, _ = await self._integration(project_id, app_key)
-        app, scheme = self._scheme(integration)
+        _, integration = await self._targets.integration(project_id, app_key)
+        app, scheme = self._targets.scheme(integration)
         checked = check_fields(scheme, fields)
         if prove:
             proof = await self._prover.prove(app, scheme, checked)
@@ -316,19 +234,25 @@ class ConnectionCommands:
                 raise CannotProve(proof.message)
         return checked
 
-    def _scheme(self, integration: Integration) -> tuple[App, AuthScheme]:
-        return self._catalogue.scheme(integration.app_key, integration.auth_type)
-
-    def _imported_secret(self, integration: Integration, tokens: TokenSet) -> bytes:
+    def _imported(self, integration: Integration, tokens: TokenSet) -> Secret:
         """For an app with a key, the access token is its secret."""
-        _, scheme = self._scheme(integration)
-        members: dict[str, object] = {"fields": {scheme.token_field: tokens.access_token}}
-        if tokens.refresh_token is not None:
-            members["refresh_token"] = tokens.refresh_token
-        if tokens.token is not None or tokens.token_secret is not None:
-            members["oauth1"] = {"token": tokens.token, "token_secret": tokens.token_secret}
-        return msgspec.json.encode(members)
+        _, scheme = self._targets.scheme(integration)
+        return Secret(
+            fields={scheme.token_field: tokens.access_token} if isinstance(scheme, KeyScheme) else {},
+            access_token=tokens.token or tokens.access_token,
+            refresh_token=tokens.refresh_token,
+            token_secret=tokens.token_secret,
+            expires_at=tokens.expires_at,
+            scopes=tokens.scopes,
+        )
 
 
-def _fields_secret(fields: Mapping[str, str]) -> bytes:
-    return msgspec.json.encode({"fields": fields})
+def _whose(owner: Owner, integration: Integration, *, replaces: bool, now: datetime, name: str = "") -> Whose:
+    return Whose(
+        end_user_id=owner.end_user_id,
+        app_key=integration.app_key,
+        auth_type=integration.auth_type,
+        name=name,
+        replaces=replaces,
+        now=now,
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from domain.connections.use_cases import EXTERNAL_ID
+from domain.connections.owners import EXTERNAL_ID
 from domain.deciding import Caller, Changes, Desk, load
 from domain.end_users.end_user import END_USER, EndUserNotFound, erase
 from domain.facts import end_user_fact
