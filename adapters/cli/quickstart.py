@@ -96,7 +96,7 @@ async def carry_out(plan: Plan, accounts: AccountCommands, projects: ProjectComm
     await accounts.register(_CALLER, plan.account_id, plan.email_address, "Quickstart Owner", plan.password)
     await accounts.join_company(_CALLER, plan.account_id, plan.company_id, "owner")
     await accounts.adopt_api_key(_CALLER, plan.company_id, plan.api_key_id, "Quickstart", token_digest(plan.api_key))
-    settings = ProjectSettings(name="Quickstart", webhook_url=f"{plan.base_url}/healthz")
+    settings = ProjectSettings(name="Quickstart", webhook_url="")  # nobody listens yet
     await projects.create(plan.company_id, _CALLER, settings, plan.project_id)
     await projects.adopt_token(plan.project_id, _CALLER, "Quickstart", plan.token_id, token_digest(plan.project_token))
     for app_key in APPS:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from adapters.cli.progress import Out, ProgressLine
-from projections.generations import GenerationRow, list_generations, stopped
+from projections.generations import GenerationRow, create_tables, list_generations, outdated, resume_stopped, stopped
 from projections.projection import Projection
 from projections.reading import Pool
 from projections.rebuild import Progress, Rebuild, Superseded, Tell
@@ -109,8 +109,21 @@ def _print_list(rows: Sequence[GenerationRow], as_json: bool, out: Out) -> None:
     out.table(heads, cells)
 
 
-async def rebuild_outdated(rebuild: Rebuild, projections: Sequence[Projection], tell: Callable[[str], None]) -> None:
-    """Rebuilds what other code fed; nothing is told where there is nothing to fold."""
-    for projection in projections:
+async def make_tables(pool: Pool, projections: Sequence[Projection]) -> None:
+    async with pool.acquire() as connection:
+        await create_tables(connection, projections)
+
+
+async def bring_up_to_date(
+    rebuild: Rebuild, pool: Pool, projections: Sequence[Projection], tell: Callable[[str], None]
+) -> None:
+    """Makes missing tables, lets what has stopped try again and rebuilds what other code fed; nothing is told where there
+    is nothing to fold.
+    """
+    async with pool.acquire() as connection:
+        await create_tables(connection, projections)
+        await resume_stopped(connection, projections)
+        stale = await outdated(connection, projections)
+    for projection in stale:
         line = ProgressLine(Out(tell))
         await rebuild.run(projection, _telling(line))

@@ -6,10 +6,10 @@ import hmac
 from ipaddress import ip_address
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
 from adapters.http.authorization import presented_token
-from adapters.http.dialects import DIALECTS
+from adapters.http.dialects import APIS
 from adapters.http.openapi import document
 from adapters.http.problems import RouteNotFound, TokenInvalid
 from adapters.http.routes import json_response
@@ -19,8 +19,8 @@ _PASSED_ON = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forw
 """What proxies add: a request that bears one did not begin on this machine, whoever hands it over."""
 
 
-def add_service_pages(app: web.Application, services: Services, registry: CollectorRegistry) -> None:
-    documents = {dialect.name: document(dialect) for dialect in DIALECTS}
+def add_watch_pages(app: web.Application, services: Services) -> None:
+    """What whoever watches the service asks of each of its processes."""
 
     async def healthz(request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -37,7 +37,16 @@ def add_service_pages(app: web.Application, services: Services, registry: Collec
             given = presented_token(request).encode("utf-8", "replace")
             if not wanted or not hmac.compare_digest(given, wanted.encode()):
                 raise TokenInvalid("Metrics are for this machine, or for whoever has the metrics token.")
-        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(body=await services.figures(), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
+
+    app.router.add_get("/healthz", healthz)
+    app.router.add_get("/readyz", readyz)
+    app.router.add_get("/metrics", metrics)
+
+
+def add_documents(app: web.Application) -> None:
+    """What the APIs look like, in OpenAPI."""
+    documents = {dialect.name: document(dialect) for dialect in APIS}
 
     async def openapi(request: web.Request) -> web.Response:
         found = documents.get(request.match_info["dialect"])
@@ -45,9 +54,6 @@ def add_service_pages(app: web.Application, services: Services, registry: Collec
             raise RouteNotFound(f"The documents here are: {', '.join(documents)}.")
         return json_response(found)
 
-    app.router.add_get("/healthz", healthz)
-    app.router.add_get("/readyz", readyz)
-    app.router.add_get("/metrics", metrics)
     app.router.add_get("/openapi/{dialect}.json", openapi)
 
 

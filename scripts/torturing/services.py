@@ -35,6 +35,7 @@ class Service:
         self.said: deque[str] = deque(maxlen=5_000)
         self._more = asyncio.Event()
         self._listening = asyncio.gather(self._listen(process.stdout), self._listen(process.stderr))
+        self._listening.add_done_callback(lambda _: self._more.set())  # whoever still waits hears of the end
 
     @classmethod
     async def start(cls, data_dir: Path, *arguments: str, command: str = "serve", **settings: str) -> "Service":
@@ -116,7 +117,6 @@ class Service:
             async for line in stream:
                 self.said.append(line.decode(errors="replace").rstrip("\n"))
                 self._more.set()
-        self._more.set()
 
 
 def _command(pid: int) -> bytes:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from uuid import uuid4
 
 import aiohttp
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from adapters.cli.quickstart import Plan
 from scripts.torturing.services import Service, data_folder
 from tests.api_client import Api
-from tests.conftest import Ground
+from tests.conftest import Ground, _execute
 
 Start = Callable[..., Awaitable[Service]]
 Speak = Callable[..., Awaitable[Api]]
@@ -46,6 +47,25 @@ async def start_here(start: Start, ground: Ground, dsn: str) -> Start:
     async def begin(*arguments: str, **settings: str) -> Service:
         given = {"DATABASE_URL": dsn, "MASTER_KEY": ground.master_key, **settings}
         return await start(*arguments, **given)
+
+    return begin
+
+
+@pytest.fixture
+async def empty(ground: Ground) -> AsyncIterator[str]:
+    """A database of this test's own with nothing in it."""
+    name = f"empty_{uuid4().hex}"
+    await _execute(ground.server_dsn, f"create database {name} strategy file_copy")
+    yield ground.dsn(name)
+    await _execute(ground.server_dsn, f"drop database {name} with (force)")
+
+
+@pytest.fixture
+async def start_empty(start: Start, empty: str) -> Start:
+    """First starts, and those after them, on a database that the test's server holds ready."""
+
+    async def begin(*arguments: str, **settings: str) -> Service:
+        return await start(*arguments, **{"DATABASE_URL": empty, **settings})
 
     return begin
 

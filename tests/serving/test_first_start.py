@@ -33,13 +33,18 @@ def printed_command(service: Service) -> str:
     return next(line for line in service.said if "curl" in line).strip()
 
 
-async def history(data_dir: Path) -> list[tuple[object, ...]]:
+async def history(dsn: str) -> list[tuple[object, ...]]:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return [tuple(row) for row in await connection.fetch(EVENTS)]
+    finally:
+        await connection.close()
+
+
+async def history_in(data_dir: Path) -> list[tuple[object, ...]]:
     server = await EmbeddedPostgres.start(data_dir)
     try:
-        connection = await asyncpg.connect(server.dsn)
-        rows = [tuple(row) for row in await connection.fetch(EVENTS)]
-        await connection.close()
-        return rows
+        return await history(server.dsn)
     finally:
         await server.stop()
 
@@ -68,47 +73,45 @@ async def test_a_first_start_leaves_keys_to_try_that_only_its_owner_can_read(
     await first_road(await speak(service, service.plan()))
 
 
-async def test_the_command_that_a_first_start_prints_works_at_once(start: Start) -> None:
-    service = await start()
+async def test_the_command_that_a_first_start_prints_works_at_once(start_empty: Start) -> None:
+    service = await start_empty()
     ran = await asyncio.to_thread(
         subprocess.run, ["bash", "-c", printed_command(service)], capture_output=True, text=True, timeout=30
     )
     assert json.loads(ran.stdout)["appName"] == "GitHub", ran.stderr
 
 
-async def test_a_second_start_changes_nothing(start: Start, data_dir: Path) -> None:
-    first = await start()
+async def test_a_second_start_changes_nothing(start_empty: Start, data_dir: Path, empty: str) -> None:
+    first = await start_empty()
     port = first.url.rpartition(":")[2]
     assert await first.stop() == 0
-    kept, before = (data_dir / "quickstart.json").read_bytes(), await history(data_dir)
-    second = await start(PORT=port)
+    kept, before = (data_dir / "quickstart.json").read_bytes(), await history(empty)
+    second = await start_empty(PORT=port)
     assert printed_command(second)
     assert await second.stop() == 0
     assert (data_dir / "quickstart.json").read_bytes() == kept
-    assert await history(data_dir) == before
+    assert await history(empty) == before
 
 
-async def test_what_was_taken_away_does_not_come_back_with_the_next_start(
-    start: Start, speak: Speak, data_dir: Path
-) -> None:
-    service = await start()
+async def test_what_was_taken_away_does_not_come_back_with_the_next_start(start_empty: Start, speak: Speak) -> None:
+    service = await start_empty()
     api = await speak(service, service.plan())
     assert (await api.manage("DELETE", f"{api.managed_project}/Integration/github")).status == 200
     await service.stop()
-    service = await start()
+    service = await start_empty()
     api = await speak(service, service.plan())
     assert (await api.connect("ada")).json["code"] == 600
     assert (await api.manage("DELETE", api.managed_project)).status == 200
     await service.stop()
-    service = await start()
+    service = await start_empty()
     assert "curl" not in service.text
     listed = await (await speak(service, service.plan())).manage("GET", "/subscriptions/v2/Projects")
     assert listed.json == []
 
 
-async def test_the_file_follows_the_address_that_is_served(start: Start, data_dir: Path) -> None:
-    await (await start()).stop()
-    service = await start(PUBLIC_URL="https://causeway.example/here")
+async def test_the_file_follows_the_address_that_is_served(start_empty: Start) -> None:
+    await (await start_empty()).stop()
+    service = await start_empty(PUBLIC_URL="https://causeway.example/here")
     assert service.plan().base_url == "https://causeway.example/here"
     assert "https://causeway.example/here/api/v1/ipaas" in printed_command(service)
 
@@ -126,7 +129,7 @@ async def test_a_first_start_that_is_killed_at_any_moment_is_finished_by_the_nex
                 await first_road(await speak(service, service.plan()))
             finally:
                 assert await service.stop() == 0
-            topics = [row[2] for row in await history(data_dir)]
+            topics = [row[2] for row in await history_in(data_dir)]
             for once in ("company.founded", "account.registered", "project.created", "project_token.issued"):
                 assert topics.count(once) == 1, (once, seconds)
             shutil.rmtree(data_dir)

@@ -17,15 +17,6 @@ STEPS = [
 ]
 
 
-@pytest.fixture
-async def empty(dsn: str) -> str:
-    """The test's database, with nothing in it."""
-    connection = await asyncpg.connect(dsn)
-    await connection.execute("drop schema public cascade; create schema public")
-    await connection.close()
-    return dsn
-
-
 async def run(dsn: str, steps: list[Migration]) -> int:
     connection = await asyncpg.connect(dsn)
     try:
@@ -71,7 +62,7 @@ async def test_an_older_program_refuses_a_newer_schema(empty: str) -> None:
         await run(empty, STEPS[:1])
 
 
-async def test_only_exactly_this_program_s_schema_is_current(dsn: str, empty: str) -> None:
+async def test_only_exactly_this_program_s_schema_is_current(empty: str) -> None:
     connection = await asyncpg.connect(empty)
     try:
         assert not await schema_is_current(connection)

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import asyncpg
-import pytest
 
 from adapters.postgres.embedded import EmbeddedPostgres
 from adapters.postgres.embedded.postmaster import stop_postmaster
@@ -74,14 +73,14 @@ async def test_metrics_are_for_this_machine_as_they_are(start_here: Start, speak
     assert 'causeway_http_requests_total{method="GET",route="/healthz",status="200"} 1.0' in answer.text
 
 
-@pytest.mark.parametrize("forwarded", ["203.0.113.9", "127.0.0.1", "::1", "unknown"])
-async def test_metrics_through_a_proxy_need_the_token(start_here: Start, speak: Speak, forwarded: str) -> None:
+async def test_metrics_through_a_proxy_need_the_token(start_here: Start, speak: Speak) -> None:
     api = await speak(await start_here(METRICS_TOKEN=METRICS_TOKEN))
-    headers = {"X-Forwarded-For": forwarded}
-    assert (await api.call("GET", "/metrics", headers=headers)).status == 401
-    for wrong in ("", "wrong", METRICS_TOKEN[:-1], METRICS_TOKEN + "x", "é"):
-        assert (await api.call("GET", "/metrics", headers=headers, token=wrong)).status == 401
-    assert (await api.call("GET", "/metrics", headers=headers, token=METRICS_TOKEN)).status == 200
+    for forwarded in ("203.0.113.9", "127.0.0.1", "::1", "unknown"):
+        headers = {"X-Forwarded-For": forwarded}
+        assert (await api.call("GET", "/metrics", headers=headers)).status == 401, forwarded
+        for wrong in ("", "wrong", METRICS_TOKEN[:-1], METRICS_TOKEN + "x", "é"):
+            assert (await api.call("GET", "/metrics", headers=headers, token=wrong)).status == 401, (forwarded, wrong)
+        assert (await api.call("GET", "/metrics", headers=headers, token=METRICS_TOKEN)).status == 200, forwarded
 
 
 async def test_without_a_token_metrics_never_leave_the_machine(start_here: Start, speak: Speak) -> None:

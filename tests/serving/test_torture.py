@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts import torture_delete_project, torture_kill, torture_stale, torture_tailing
+from scripts import torture_delete_project, torture_kill, torture_refresh, torture_stale, torture_tailing
+from scripts.torturing.refresh_child import MUTANTS, STANDS_STILL, STARTED
+from scripts.torturing.refresh_kills import ROTATED, STORING
 from scripts.torturing.verdict import Verdict, parser
 from tests.conftest import Ground
 
@@ -42,6 +44,22 @@ async def test_nothing_survives_the_deletion_of_a_project_while_imports_run() ->
     assert clean(await torture_delete_project.torture(options(seconds=1, processes=3, callers=4)))
 
 
+REFRESH = {"seconds": 1, "processes": 4, "users": 50, "access_seconds": 3, "lease": 3.0, "oidc": False}
+
+
+async def test_a_refresh_happens_once_whoever_wants_it_and_whoever_is_killed_over_it(ground: Ground) -> None:
+    steps = [STARTED, ROTATED, STORING, STANDS_STILL]
+    verdict = await torture_refresh.torture(options(**REFRESH, server=ground.server_dsn, step=steps, mutant=None))
+    assert clean(verdict)
+    assert verdict.did["rounds at the moment of expiry"] > 0
+    assert verdict.did["kills"] == 4  # that of the answer with either kind of provider
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+async def test_the_refresh_probe_notices_what_refreshers_do_wrong(ground: Ground, mutant: str) -> None:
+    assert clean(await torture_refresh.torture(options(**REFRESH, server=ground.server_dsn, step=[], mutant=mutant)))
+
+
 def test_a_verdict_says_what_was_done_and_what_was_wrong() -> None:
     verdict = Verdict("a torture")
     verdict.did["things"] = 1_000
@@ -56,5 +74,11 @@ def test_a_verdict_says_what_was_done_and_what_was_wrong() -> None:
 
 def test_every_program_is_found_by_the_command() -> None:
     programs = {path.stem for path in (Path(__file__).parents[2] / "scripts").glob("torture_*.py")}
-    assert programs == {"torture_delete_project", "torture_kill", "torture_stale", "torture_tailing"}
+    assert programs == {
+        "torture_delete_project",
+        "torture_kill",
+        "torture_refresh",
+        "torture_stale",
+        "torture_tailing",
+    }
     assert parser("kill", "", 30).parse_args([]).seconds == 30

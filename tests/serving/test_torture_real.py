@@ -18,6 +18,8 @@ PROGRAM = Path(__file__).parents[2] / "scripts" / "torture"
         ("kill", "--seconds", "60"),
         ("stale", "--seconds", "40"),
         ("delete_project", "--seconds", "40"),
+        ("refresh", "--seconds", "60"),
+        ("refresh", "--seconds", "20", "--oidc"),
     ],
     ids=lambda arguments: " ".join(arguments),
 )

@@ -1,0 +1,1 @@
+"""What the service measures of itself, and how /metrics tells it for all of its processes."""
