@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, TypeVar
 
+from domain.ports import StorageAway
+
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 Waiting = tuple[Item, "asyncio.Future[Answer]"]
@@ -48,6 +50,11 @@ class Batcher(Generic[Item, Answer]):
         """Remembers the loop: asking for it costs a system call each time."""
         self._loop = asyncio.get_running_loop()
         return self._loop
+
+    @property
+    def queued(self) -> int:
+        """How many wait for the next batch."""
+        return len(self._queue)
 
     async def drain(self) -> None:
         """Returns when nothing is queued or in flight."""
@@ -111,6 +118,8 @@ class SharedQuery:
     async def _run(self, batch: list[Waiting[tuple[Any, ...], list[Sequence[Any]]]]) -> None:
         try:
             found = await self._ask([item for item, _ in batch])
+        except StorageAway:
+            raise
         except Exception:
             if len(batch) == 1:
                 raise

@@ -17,10 +17,6 @@ def live(projection: str, alias: str, tenant: str) -> str:
     return f"join checkpoints {alias} on {alias}.tenant_id = {tenant} and {alias}.projection = '{projection}' and {alias}.live"
 
 
-AWAY = (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.InterfaceError, OSError)
-"""What a lost, refused or just restarting database raises."""
-
-
 class Page(msgspec.Struct, frozen=True):
     """Which page is asked for: numbers start at 1, ``size`` is 1 to 100."""
 

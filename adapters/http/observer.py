@@ -14,11 +14,12 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
+from adapters.http.away import AwayLog
 from adapters.http.dialects import dialect_of
 from adapters.http.problems import DatabaseAway, refusal_of
 from adapters.http.routes import REQUEST_ID, TENANT
 from domain.errors import Refusal
-from projections.reading import AWAY
+from domain.ports import StorageAway
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -33,6 +34,7 @@ class Observer:
         self._prefix = f"{secrets.token_hex(6)}-"
         self._numbers = count(1)
         self._log = structlog.get_logger("http")
+        self._away = AwayLog()
         labels = ("route", "method", "status")
         self._requests = Counter("causeway_http_requests", "Requests answered", labels, registry=registry)
         self._seconds = Histogram(
@@ -60,11 +62,11 @@ class Observer:
                 response = dialect_of(request.path).render(refused)
                 if hasattr(error, "allowed_methods"):
                     response.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
-            except AWAY as error:
+            except StorageAway as error:
                 code = DatabaseAway.code
                 response = dialect_of(request.path).render(DatabaseAway())
                 response.headers["Retry-After"] = "1"
-                self._log.warning("database_away", request_id=request_id, error=type(error).__name__)
+                self._away.note(str(error))
             except Exception as error:
                 self._log.error("fault", request_id=request_id, error=type(error).__name__, where=_where(error))
                 response = dialect_of(request.path).render_fault(request_id)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
+from functools import cache
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -27,7 +28,8 @@ _encode = msgspec.json.Encoder().encode
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
     """``handler`` takes (services, call) and answers a value of type ``answer``; None as ``answer``: an empty body.
-    It may answer a web.Response of its own where headers or the status depend on the request.
+    It may answer a web.Response of its own where headers or the status depend on the request. ``headers`` are those that may
+    say who asks beside Authorization.
     """
 
     method: str
@@ -39,12 +41,27 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     body: type[Any] | None = None
     answer: Any = None
     refusals: tuple[type[Refusal], ...] = ()
+    headers: tuple[str, ...] = ()
     needs_token: bool = True
 
     @property
     def may_be_repeated(self) -> bool:
         """Whether an Idempotency-Key changes anything."""
         return self.needs_token and self.method in ("POST", "PUT", "DELETE")
+
+
+@cache
+def _query_members(kind: Hashable) -> dict[str, bool]:
+    """The members that a query declares; True for those that take a list."""
+    described = msgspec.inspect.type_info(kind)
+    if not isinstance(described, msgspec.inspect.StructType):
+        raise TypeError(f"a query is declared as a struct, not as {kind}")
+    return {field.encode_name: _is_list(field.type) for field in described.fields}
+
+
+def _is_list(kind: msgspec.inspect.Type) -> bool:
+    kinds = kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
+    return any(isinstance(one, msgspec.inspect.ListType) for one in kinds)
 
 
 class Call:
@@ -64,9 +81,23 @@ class Call:
         return check_text(self.request.match_info[name], f'The path\'s "{name}"', LONGEST_SEGMENT)
 
     def query(self) -> Any:
-        """The query as the route's declared struct."""
+        """The query as the route's declared struct. A list's items may stand in one member, separated by commas, or in
+        several; anything else comes once.
+        """
         self._check_escapes()
-        given = {name: check_text(value, f'The query\'s "{name}"') for name, value in self.request.query.items()}
+        if self.route.query is None:
+            raise TypeError(f"{self.route.path} declares no query")
+        declared = _query_members(self.route.query)  # type: ignore[arg-type]
+        given: dict[str, Any] = {}
+        for name, value in self.request.query.items():
+            check_text(value, f'The query\'s "{name}"')
+            is_list = declared.get(name)
+            if is_list:
+                given.setdefault(name, []).extend(item for part in value.split(",") if (item := part.strip()))
+            elif is_list is not None and name in given:
+                raise BadRequest(f'The query has "{name}" twice.')
+            else:
+                given[name] = value
         try:
             return msgspec.convert(given, self.route.query, strict=False)
         except msgspec.ValidationError as error:

@@ -21,8 +21,8 @@ from eventsourcing.persistence import (
 )
 
 from adapters.postgres.event_store import PostgresEventStore
-from adapters.postgres.pool import CONNECTION_LOST, Pool, open_pool
-from domain.ports import Lost, TenantClosed
+from adapters.postgres.pool import Pool, is_lost, open_pool
+from domain.ports import Lost, StorageAway, TenantClosed
 
 Answer = TypeVar("Answer")
 
@@ -46,7 +46,7 @@ class EventLoopThread:
         """Waits for the work. Its errors come as the library's: IntegrityError for whatever an append lost to."""
         try:
             return self.start(work).result()
-        except (Lost, asyncpg.PostgresError, *CONNECTION_LOST) as error:
+        except (Lost, StorageAway, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise _translated(error) from error
 
     def start(self, work: Coroutine[Any, Any, Answer]) -> Future[Answer]:
@@ -87,11 +87,13 @@ _FAMILIES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], ty
     (asyncpg.DataError, DataError),
     (asyncpg.SyntaxOrAccessError, ProgrammingError),
     (asyncpg.InternalServerError, InternalError),
-    ((*CONNECTION_LOST, asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError), OperationalError),
+    ((asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError, asyncpg.InterfaceError), OperationalError),
 )
 
 
 def _translated(error: BaseException) -> PersistenceError:
+    if is_lost(error):
+        return OperationalError(str(error) or type(error).__name__)
     for kinds, family in _FAMILIES:
         if isinstance(error, kinds):
             return family(str(error) or type(error).__name__)

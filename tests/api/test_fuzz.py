@@ -31,11 +31,14 @@ VALUES = st.recursive(
     LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3), max_leaves=8
 )
 HEADERS = st.dictionaries(
-    st.sampled_from(["Idempotency-Key", "X-Request-Id", "Content-Type", "Accept", "X-Forwarded-For"]),
+    st.sampled_from(["Idempotency-Key", "X-Request-Id", "Content-Type", "Accept", "X-Forwarded-For", "Expect"]),
     st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=30),
     max_size=3,
 )
-QUERIES = st.dictionaries(st.sampled_from(["appKeys", "pageNumber", "pageSize", "x"]), TEXTS | st.just("1"), max_size=3)
+QUERIES = st.lists(
+    st.tuples(st.sampled_from(["appKeys", "pageNumber", "pageSize", "provider", "page", "x"]), TEXTS | st.just("1")),
+    max_size=3,
+)
 MANY = settings(
     max_examples=1500, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
@@ -48,7 +51,7 @@ def requests(draw: st.DrawFn, every: list[Target]) -> tuple[Target, bytes]:
     path = target.path(
         **{name: quote(draw(TEXTS | st.just(good)), safe="") for name, good in target.parameters.items()}
     )
-    query = "&".join(f"{name}={quote(value)}" for name, value in draw(QUERIES).items())
+    query = "&".join(f"{name}={quote(value)}" for name, value in draw(QUERIES))
     body = b""
     if target.route.body is not None:
         names = [field.encode_name for field in members(target.route.body)]

@@ -33,9 +33,24 @@ async def test_a_body_that_waits_for_the_word_is_called_in(api: Api) -> None:
     writer.close()
 
 
-async def test_another_expectation_is_ignored(api: Api) -> None:
-    request = request_bytes("GET", STATUS, api.plan.project_token, b"", "Expect: 200-ok")
-    assert (await send_raw(api.client, request)).status == 200
+async def test_another_expectation_is_ignored_wherever_it_is_sent(api: Api) -> None:
+    for path, status in (
+        (STATUS, 200),
+        ("/healthz", 200),
+        (f"{MONKEDO}/nowhere", 404),
+        ("/v2/nowhere", 404),
+        ("/", 404),
+    ):
+        answers = [
+            await send_raw(api.client, request_bytes("GET", path, api.plan.project_token, b"", *expected))
+            for expected in ((), ("Expect: 200-ok",))
+        ]
+        assert [answer.status for answer in answers] == [status] * 2
+        assert answers[0].body == answers[1].body
+        assert answers[1].header("X-Request-Id")
+    refused = await send_raw(api.client, request_bytes("PATCH", STATUS, "", b"", "Expect: nonsense"))
+    assert refused.status == 405
+    assert refused.header("Allow")
 
 
 async def test_a_request_id_of_the_callers_is_kept_when_it_is_one(api: Api) -> None:
