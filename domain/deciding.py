@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from functools import cached_property
 from typing import Any, Generic, TypeVar, cast
 from uuid import UUID
@@ -12,10 +13,12 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from domain.code_hash import code_hash
+from domain.deliveries.announcements import announcements
 from domain.errors import Conflict, IdempotencyKeyReused, NotFound, Refusal, TooContended
 from domain.events import Event, Metadata
 from domain.ids import new_id
 from domain.ports import (
+    Announcement,
     Append,
     CommandAnswer,
     CommandKnown,
@@ -74,7 +77,9 @@ class Caller(msgspec.Struct, frozen=True):
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True):
-    """What a decision writes, as in Append; ``subject_id`` is whose erasure takes the stored answer along."""
+    """What a decision writes, as in Append; ``subject_id`` is whose erasure takes the stored answer along. What the events
+    announce is added to the ``outbox``.
+    """
 
     streams: tuple[StreamEvents, ...]
     opens: TenantKind | None = None
@@ -84,6 +89,7 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
     credentials: tuple[SealedCredential, ...] = ()
     forgets: tuple[UUID, ...] = ()
     destroys: tuple[UUID, ...] = ()
+    outbox: tuple[Announcement, ...] = ()
     subject_id: UUID | None = None
 
 
@@ -128,8 +134,8 @@ class Desk:
     ) -> Answer:
         """Runs ``decide``, which gathers facts and answers (what to write, what to say), until its changes are stored.
 
-        Nothing to write is a fine answer. With an Idempotency-Key the first answer is repeated for 24 hours;
-        ``answer_type`` is what it decodes to.
+        Nothing to write is a fine answer. With an Idempotency-Key the first answer is repeated for 24 hours, also when
+        nothing was written; ``answer_type`` is what it decodes to.
         """
         keys = await self._idempotency(tenant_id, caller)
         if keys and (known := await self._known(tenant_id, keys, answer_type)):
@@ -142,6 +148,10 @@ class Desk:
                 if done := await self._attempt(tenant_id, caller, decide, keys, answer_type):
                     return done[0]
         raise TooContended
+
+    async def recorded_at(self, tenant_id: UUID, stream_id: UUID, version: int = 1) -> datetime:
+        """When that event was recorded: what an answer tells of it is the same whenever it is given."""
+        return (await self.store.read_stream(tenant_id, stream_id, version - 1))[0].recorded_at
 
     async def _attempt(
         self,
@@ -166,11 +176,11 @@ class Desk:
             return None
         except TenantClosed:
             raise TenantGone from None
-        if changes is None:
+        if changes is None and keys is None:
             await self._read_models.follow(tenant_id, 0)  # another caller's event may have made this needless just now
             return (answer,)
         try:
-            append = await self._append(tenant_id, caller, changes, keys, answer)
+            append = await self._append(tenant_id, caller, changes or Changes(streams=()), keys, answer)
             appended = await self.store.append(append)
         except (StaleStream, FactTaken, FactMissing, SubjectForgotten):
             return None
@@ -206,6 +216,7 @@ class Desk:
             credentials=changes.credentials,
             forgets=changes.forgets,
             destroys=changes.destroys,
+            outbox=(*changes.outbox, *announcements(changes.streams, changes.subject_id)),
             command=command,
         )
 

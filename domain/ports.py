@@ -77,12 +77,25 @@ class CommandAnswer(msgspec.Struct, frozen=True):
     subject_id: UUID | None = None
 
 
+class Announcement(msgspec.Struct, frozen=True):
+    """A message to the project's webhook about an event, which is all that waits of it. ``kind`` is its type, for example
+    ``connection.created``; ``subject_id`` whose erasure takes it along.
+    """
+
+    message_id: UUID
+    stream_id: UUID
+    version: int
+    kind: str
+    subject_id: UUID | None = None
+
+
 class Append(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that one command writes in one tenant: stored whole or not at all.
 
-    ``opens`` makes the tenant, as this kind. ``closes`` ends it: its head refuses from then on, and every secret,
-    fact and stored answer of it is destroyed. ``forgets`` destroys the data keys, credentials and facts of subjects;
-    ``destroys`` the credentials of connections.
+    ``opens`` makes the tenant, as this kind. ``closes`` ends it: its head refuses from then on, its own key is destroyed,
+    and no secret, fact or stored answer of it is found any more; EventStore.empty destroys them. ``forgets`` destroys the
+    data keys, credentials and facts of subjects; ``destroys`` the credentials of connections. ``outbox`` are messages to
+    send; one that is known is sent again.
     """
 
     tenant_id: UUID
@@ -95,6 +108,7 @@ class Append(msgspec.Struct, frozen=True, kw_only=True):
     credentials: tuple[SealedCredential, ...] = ()
     forgets: tuple[UUID, ...] = ()
     destroys: tuple[UUID, ...] = ()
+    outbox: tuple[Announcement, ...] = ()
     command: CommandAnswer | None = None
 
 
@@ -137,6 +151,12 @@ class CommandKnown(Lost):
         self.sealed_answer = sealed_answer
 
 
+class StorageAway(Exception):
+    """The storage was lost, refused or is just restarting, and did not come back in time. Whether a write arrived is
+    unknown; reads were repeated for a while.
+    """
+
+
 class StoredSnapshot(msgspec.Struct, frozen=True):
     """A stream's state at a version, as its decider encoded it, and the hash of the code that made it."""
 
@@ -150,7 +170,7 @@ class EventStore(Protocol):
     """Streams of events in tenants. Positions are gapless, in commit order, per tenant."""
 
     async def append(self, append: Append) -> Appended:
-        """Stores the append, or raises what it Lost to. Returns only after commit."""
+        """Stores the append, or raises what it Lost to, or StorageAway. Returns only after commit."""
 
     async def events_of(self, tenant_id: UUID, stream_id: UUID, after: int = 0) -> list[Event]:
         """The stream's events without their envelopes, from version ``after`` + 1 on: what folds need."""
@@ -170,6 +190,11 @@ class EventStore(Protocol):
     async def read_snapshot(self, tenant_id: UUID, stream_id: UUID) -> StoredSnapshot | None: ...
 
     async def save_snapshot(self, tenant_id: UUID, stream_id: UUID, snapshot: StoredSnapshot) -> None: ...
+
+    async def empty(self, tenant_id: UUID) -> None:
+        """Returns when a closed tenant's keys, credentials, facts, answers, snapshots, messages and marks are destroyed, in steps
+        while others write on: its history is left. Nothing happens to a tenant that is open.
+        """
 
 
 class DataKey(Protocol):

@@ -27,6 +27,7 @@ SESSIONS_TABLE = Table(
     key={"session_id": "uuid"},
     columns={"account_id": "uuid", "digest": "bytea", "expires_at": "timestamptz"},
     indexes=("(tenant_id, generation, digest)",),
+    expires="expires_at",
 )
 
 

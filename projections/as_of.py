@@ -41,7 +41,7 @@ async def rows_as_of(
             for checkpoint in replay.reached.values():
                 if checkpoint.stopped is not None:
                     yield Finding(tenant.tenant_id, f"cannot be folded: {checkpoint.stopped}", checkpoint.projection)
-            for projection, table, rows in replay.tables():
+            for projection, table, rows in replay.tables(at):
                 for key in sorted(rows, key=str):
                     named = dict(zip(table.key, key, strict=True))
                     yield RowAsOf(tenant.tenant_id, projection.name, table.name, named, rows[key])

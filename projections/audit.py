@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -101,19 +102,21 @@ class Audit:
         second = Replay(tenant, projections, vault, limits) if self._second is not None else None
         async for finding in self._read(connection, tenant, replay, second):
             yield finding
+        # Later than what this transaction sees: whatever has been removed of that had expired by now.
+        now = await connection.fetchval("select clock_timestamp()")
         folds = {name: one for name, one in replay.reached.items() if one.position == limits[name]}
         for name in replay.reached.keys() - folds.keys():
             why = replay.reached[name].stopped or "events are missing"
             yield Finding(tenant_id, f"cannot be folded again: {why}", name)
-        for projection, table, folded in replay.tables():
+        for projection, table, folded in replay.tables(now):
             if projection.name not in folds:
                 continue
             if second is not None:
-                others = second.rows[projection.name].tables[table.name]
+                others = second.unexpired(projection, table, now)
                 for finding in compared(tenant_id, projection, table, others, folded):
                     yield msgspec.structs.replace(finding, problem=f"second opinion: {finding.problem}")
             generation = serving[projection.name].generation
-            async for finding in self._compare(connection, tenant_id, projection, table, generation, folded):
+            async for finding in self._compare(connection, tenant_id, projection, table, generation, folded, now):
                 yield finding
 
     async def _serving(self, connection: Connection, tenant: Tenant) -> tuple[dict[str, _Serving], list[Finding]]:
@@ -135,6 +138,8 @@ class Audit:
             elif position < tenant.position and not pending:
                 problem = f"is at position {position} of {tenant.position}, and nothing says that more is to come"
                 findings.append(Finding(tenant_id, problem, name))
+            if tenant.is_closed and position < tenant.position:
+                continue  # what it shows is on its way out, and nobody can tell how far
             serving[name] = _Serving(generation, position)
         if tenant.position and not pending:
             findings += [
@@ -172,13 +177,15 @@ class Audit:
         table: Table,
         generation: int,
         folded: dict[Key, Values],
+        now: datetime,
     ) -> AsyncIterator[Finding]:
-        """Takes out of ``folded`` what is stored; what remains is missing."""
+        """Takes out of ``folded`` what is stored; what remains is missing. What has expired by now may be there or not."""
         cursor = await connection.cursor(table.select_generation(), tenant_id, generation)
         while rows := await cursor.fetch(BATCH):
             for row in rows:
                 key = tuple(row)[: len(table.key)]
-                stored = {key: dict(zip(table.columns, tuple(row)[len(table.key) :], strict=True))}
+                values = dict(zip(table.columns, tuple(row)[len(table.key) :], strict=True))
+                stored = {} if table.has_expired(values, now) else {key: values}
                 theirs = {key: folded.pop(key)} if key in folded else {}
                 for finding in compared(tenant_id, projection, table, stored, theirs):
                     yield finding

@@ -24,6 +24,7 @@ ACCESS_TABLE = Table(
     key={"access_id": "uuid"},
     columns={"account_id": "uuid", "name": "text", "digest": "bytea", "expires_at": "timestamptz"},
     indexes=("(tenant_id, generation, digest)",),
+    expires="expires_at",
 )
 
 

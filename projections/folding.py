@@ -13,20 +13,19 @@ import msgspec
 from domain.event_codec import UnknownEvent, decode_event, decode_metadata
 from domain.events import Recorded, Reveal, stream_type_of
 from projections.projection import Projection
-from projections.reading import Connection
 from projections.rows import PendingRows, Rows
+from projections.statements import Statement
 
 BATCH = 5_000
 """Events per tenant and transaction."""
 
 EVENT_COLUMNS = "e.tenant_id, e.stream_id, e.version, e.position, e.recorded_at, e.topic, e.state, e.metadata"
 
-EVENTS = f"""
+ALL_EVENTS = f"""
 select {EVENT_COLUMNS} from unnest($1::uuid[], $2::bigint[]) as t(tenant_id, after) cross join lateral (
-    select * from events e where e.tenant_id = t.tenant_id and e.position > t.after order by e.position limit $3
+    select * from all_events e where e.tenant_id = t.tenant_id and e.position > t.after order by e.position limit $3
 ) e
 """
-ALL_EVENTS = EVENTS.replace("from events e", "from all_events e")
 _ADVANCE = """
 update checkpoints c set position = u.position, stopped = u.stopped
 from unnest($1::uuid[], $2::text[], $3::integer[], $4::bigint[], $5::text[])
@@ -120,6 +119,17 @@ def fold_into(
         checkpoint.position = event.position
 
 
+def advanced(checkpoints: Sequence[Checkpoint]) -> Statement:
+    """Writes how far they have come."""
+    return _ADVANCE, [
+        [c.tenant_id for c in checkpoints],
+        [c.projection for c in checkpoints],
+        [c.generation for c in checkpoints],
+        [c.position for c in checkpoints],
+        [c.stopped for c in checkpoints],
+    ]
+
+
 class Folding:
     """Folds by these projections, with what this vault opens."""
 
@@ -130,13 +140,12 @@ class Folding:
 
     async def fold(
         self,
-        connection: Connection,
         events: Mapping[UUID, Sequence[RawEvent]],
         heads: Mapping[UUID, int],
         checkpoints: Sequence[Checkpoint],
-    ) -> None:
-        """Folds the events after each checkpoint and writes rows and checkpoints. Fewer than BATCH events of a tenant are
-        all that it has: they must reach its head.
+    ) -> PendingRows:
+        """Moves the checkpoints over the events after them; answers what changes, to be written beside ``advanced``. Fewer
+        than BATCH events of a tenant are all that it has: they must reach its head.
         """
         decoded = self.decode(events, checkpoints)
         reveal = await self._vault.revealer([one for one in decoded.values() if isinstance(one, Recorded)])
@@ -154,15 +163,7 @@ class Folding:
                     tenant=str(tenant),
                     why=checkpoint.stopped,
                 )
-        await pending.write(connection)
-        await connection.execute(
-            _ADVANCE,
-            [c.tenant_id for c in checkpoints],
-            [c.projection for c in checkpoints],
-            [c.generation for c in checkpoints],
-            [c.position for c in checkpoints],
-            [c.stopped for c in checkpoints],
-        )
+        return pending
 
     def decode(
         self, events: Mapping[UUID, Sequence[RawEvent]], checkpoints: Sequence[Checkpoint]

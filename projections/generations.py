@@ -10,6 +10,8 @@ import msgspec
 from projections.projection import Projection
 from projections.reading import Connection
 
+SERVES_NOBODY = "not exists (select from checkpoints c where c.projection = g.projection and c.generation = g.generation and c.live)"
+
 
 async def create_tables(connection: Connection, projections: Sequence[Projection]) -> None:
     """Makes the tables that are missing; ValueError when one stands there in another shape."""
@@ -45,15 +47,17 @@ async def outdated(connection: Connection, projections: Sequence[Projection]) ->
 
 async def unfinished(connection: Connection, projection: Projection, live: int) -> bool:
     """Whether some tenant still serves another generation than the live one, and not because the live one has stopped
-    there before.
+    there before; or whether one is still kept that erasure does not reach, because it lies in other tables.
     """
     return bool(
         await connection.fetchval(
             "select exists (select from checkpoints c where c.projection = $1 and c.live and c.generation <> $2 and not exists ("
             "select from checkpoints o where o.tenant_id = c.tenant_id and o.projection = c.projection and o.generation = $2"
-            " and o.stopped is not null))",
+            " and o.stopped is not null)) or exists (select from projection_generations g where g.projection = $1"
+            f" and g.status = 'kept' and g.tables <> $3 and {SERVES_NOBODY})",
             projection.name,
             live,
+            projection.table_names,
         )
     )
 

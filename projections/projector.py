@@ -9,24 +9,49 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from projections.folding import ALL_EVENTS, BATCH, EVENTS, Checkpoint, Complain, Folding, RawEvent, Revealer
+from projections.folding import (
+    ALL_EVENTS,
+    BATCH,
+    EVENT_COLUMNS,
+    Checkpoint,
+    Complain,
+    Folding,
+    RawEvent,
+    Revealer,
+    advanced,
+)
 from projections.projection import Projection
 from projections.reading import Connection, Pool
 
 _BEGUN_KEPT = 100_000
 
-# A lost commit of a read model is no loss: it is folded again. So nobody waits for the disk here.
-# A row that was waited for comes back as it is afterwards, or not at all when it serves no more.
-_LOCK = """
-with hurry as materialized (select set_config('synchronous_commit', 'off', true))
-select c.tenant_id, c.projection, c.generation, c.position, c.stopped, g.code_hash = p.code_hash as mine,
-    h.position as head, h.kind
-from hurry, checkpoints c
-join unnest($2::text[], $3::bytea[]) as p(projection, code_hash) on p.projection = c.projection
-join projection_generations g on g.projection = c.projection and g.generation = c.generation
-join tenant_heads h on h.tenant_id = c.tenant_id
-where c.tenant_id = any ($1) and c.live
-order by c.tenant_id, c.projection for update of c
+# The checkpoints, and with them, as further rows, the events that follow: a round trip costs more than a statement.
+# A lost commit of a read model is no loss: it is folded again. So nobody waits for the disk here. Nor does anybody plan anew
+# what always goes by the same indexes.
+# A checkpoint that was waited for comes back as it is afterwards, maybe beyond the head, or not at all when it serves no more.
+_LOCK = f"""
+with hurry as materialized (
+    select set_config('synchronous_commit', 'off', true), set_config('plan_cache_mode', 'force_generic_plan', true),
+        set_config('enable_seqscan', 'off', true)
+), locked as (
+    select c.projection, c.generation, c.stopped, g.code_hash = p.code_hash as mine, h.position as head, h.kind,
+        c.tenant_id, c.position
+    from hurry, checkpoints c
+    join unnest($2::text[], $3::bytea[]) as p(projection, code_hash) on p.projection = c.projection
+    join projection_generations g on g.projection = c.projection and g.generation = c.generation
+    join tenant_heads h on h.tenant_id = c.tenant_id
+    where c.tenant_id = any ($1) and c.live
+    order by c.tenant_id, c.projection for update of c
+), behind as (
+    select tenant_id, min(position) as position from locked where mine and stopped is null group by tenant_id
+)
+select l.projection, l.generation, l.stopped, l.mine, l.head, l.kind,
+    l.tenant_id, null::uuid, null::integer, l.position, null::timestamptz, null, null::bytea, null::bytea
+from locked l
+union all
+select null, null, null, null, null, null, {EVENT_COLUMNS} from behind b cross join lateral (
+    select * from events e where e.tenant_id = b.tenant_id and e.position > b.position order by e.position limit $4
+) e
 """
 _LIVE = "select tenant_id, projection from checkpoints where tenant_id = any ($1) and projection = any ($2) and live"
 _CLEAN = """
@@ -56,11 +81,14 @@ class TakenOver(Exception):
 
 
 class _Locked(msgspec.Struct):
-    """Live checkpoints under lock: those that this program's code may move, how far the others are, and the heads."""
+    """Live checkpoints under lock: those that this program's code may move, how far the others are, the heads, and the next
+    events of each tenant that has some.
+    """
 
     mine: dict[UUID, list[Checkpoint]]
     others: dict[UUID, list[int]]
     heads: dict[UUID, int]
+    events: dict[UUID, list[RawEvent]]
 
 
 class Projector:
@@ -79,7 +107,8 @@ class Projector:
 
     async def catch_up(self, tenants: Sequence[UUID]) -> dict[UUID, int]:
         """Brings the tenants' read models to their heads; answers how far all of a tenant's have come, except those that
-        have stopped. Waits for other processes that are at the same tenants.
+        have stopped. Waits for other processes that are at the same tenants. MuchToRemove by one of them, whose rows are
+        to be removed first.
         """
         reached: dict[UUID, int] = {}
         open_ends = list(tenants)
@@ -112,24 +141,25 @@ class Projector:
 
     async def _step(self, connection: Connection, tenants: Sequence[UUID]) -> tuple[dict[UUID, int], list[UUID]]:
         locked = await self._locked(connection, tenants)
-        after = {tenant: min(c.position for c in of_tenant) for tenant, of_tenant in locked.mine.items()}
-        events = await self._events(connection, after, locked.heads) if after else {}
-        if after:
-            moved = [checkpoint for of_tenant in locked.mine.values() for checkpoint in of_tenant]
-            await self.folding.fold(connection, events, locked.heads, moved)
+        events = await self._events(connection, locked)
+        moved = [checkpoint for of_tenant in locked.mine.values() for checkpoint in of_tenant]
+        pending = await self.folding.fold(events, locked.heads, moved)
         reached = {}
         for tenant, head in locked.heads.items():
             going = [c.position for c in locked.mine.get(tenant, []) if c.stopped is None]
             reached[tenant] = min([*going, *locked.others[tenant]], default=head)
-        await connection.execute(_CLEAN, list(reached), list(reached.values()))
+        await pending.write(connection, advanced(moved), (_CLEAN, [list(reached), list(reached.values())]))
         return reached, [tenant for tenant, of_tenant in events.items() if len(of_tenant) == BATCH]
 
     async def _locked(self, connection: Connection, tenants: Sequence[UUID]) -> _Locked:
-        locked = _Locked(defaultdict(list), defaultdict(list), {})
+        locked = _Locked(defaultdict(list), defaultdict(list), {}, defaultdict(list))
         seen: dict[UUID, set[str]] = defaultdict(set)
         missing = set(tenants)
-        for row in await connection.fetch(_LOCK, tenants, self._names, self._hashes):
-            tenant, name, generation, position, stopped, mine, head, kind = row
+        for row in await connection.fetch(_LOCK, tenants, self._names, self._hashes, BATCH):
+            if row["projection"] is None:
+                locked.events[row["tenant_id"]].append(RawEvent(*row[6:]))
+                continue
+            name, generation, stopped, mine, head, kind, tenant, _, _, position, *_ = row
             locked.heads[tenant] = head
             seen[tenant].add(name)
             if seen[tenant] == self._of_kind[kind]:
@@ -144,17 +174,14 @@ class Projector:
                     raise TakenOver
         return locked
 
-    async def _events(
-        self, connection: Connection, after: Mapping[UUID, int], heads: Mapping[UUID, int]
-    ) -> dict[UUID, list[RawEvent]]:
+    async def _events(self, connection: Connection, locked: _Locked) -> Mapping[UUID, Sequence[RawEvent]]:
         """The next events of each tenant; from the archive too when the others do not follow each other to the head."""
-        found: dict[UUID, list[RawEvent]] = {}
-        for statement in (EVENTS, ALL_EVENTS):
-            found = {tenant: [] for tenant in after}
-            for row in await connection.fetch(statement, list(after), list(after.values()), BATCH):
-                found[row["tenant_id"]].append(RawEvent(*row))
-            if all(_is_whole(events, after[tenant], heads[tenant]) for tenant, events in found.items()):
-                break
+        after = {tenant: min(c.position for c in of_tenant) for tenant, of_tenant in locked.mine.items()}
+        if all(_is_whole(locked.events[tenant], after[tenant], locked.heads[tenant]) for tenant in after):
+            return locked.events
+        found: dict[UUID, list[RawEvent]] = {tenant: [] for tenant in after}
+        for row in await connection.fetch(ALL_EVENTS, list(after), list(after.values()), BATCH):
+            found[row["tenant_id"]].append(RawEvent(*row))
         return found
 
 

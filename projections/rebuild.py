@@ -8,12 +8,13 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from projections.folding import ALL_EVENTS, BATCH, Checkpoint, RawEvent
+from projections.folding import ALL_EVENTS, BATCH, Checkpoint, RawEvent, advanced
 from projections.generations import live_generation, unfinished
 from projections.projection import Projection
 from projections.projector import Projector, TakenOver
 from projections.reading import Connection, Pool
 from projections.retiring import retire_older
+from projections.rows import MuchToRemove
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -121,10 +122,12 @@ class Rebuild:
                 "select coalesce(max(generation), 0) from projection_generations where projection = $1", projection.name
             )
             await connection.execute(
-                "insert into projection_generations (projection, generation, code_hash, status) values ($1, $2, $3, 'building')",
+                "insert into projection_generations (projection, generation, code_hash, tables, status)"
+                " values ($1, $2, $3, $4, 'building')",
                 projection.name,
                 highest + 1,
                 projection.code_hash,
+                projection.table_names,
             )
             return int(highest + 1)
 
@@ -220,6 +223,9 @@ class Rebuild:
                     folded, remaining, halted = await self._step(connection, projection, generation, remaining, halted)
             except (TakenOver, asyncpg.UniqueViolationError):
                 continue  # the latter: a tenant was begun at this moment
+            except MuchToRemove as much:
+                await much.remove(self._pool)
+                continue
             yield folded
 
     async def _step(
@@ -247,7 +253,8 @@ class Rebuild:
         found: dict[UUID, list[RawEvent]] = {checkpoint.tenant_id: [] for checkpoint in mine}
         for row in await connection.fetch(ALL_EVENTS, list(found), [c.position for c in mine], BATCH):
             found[row["tenant_id"]].append(RawEvent(*row))
-        await self._folding.fold(connection, found, heads, mine)
+        pending = await self._folding.fold(found, heads, mine)
+        await pending.write(connection, advanced(mine))
         folded = sum(map(len, found.values()))
         if not closing:
             return folded, tenants, any(c.stopped is not None for c in mine)

@@ -24,7 +24,7 @@ _STREAM = (
     " and e.recorded_at <= $3 order by e.version"
 )
 _TENANTS = """
-select tenant_id, kind, position from tenant_heads
+select tenant_id, kind, position, closed_at is not null as is_closed from tenant_heads
 where tenant_id > $1 and ($2::uuid is null or tenant_id = $2) order by tenant_id limit 500
 """
 
@@ -39,6 +39,7 @@ class Tenant(msgspec.Struct, frozen=True):
     tenant_id: UUID
     kind: TenantKind
     position: int
+    is_closed: bool = False
 
 
 async def tenants(connection: Connection, only: UUID | None = None) -> AsyncIterator[Tenant]:
@@ -46,7 +47,7 @@ async def tenants(connection: Connection, only: UUID | None = None) -> AsyncIter
     after = UUID(int=0)
     while rows := await connection.fetch(_TENANTS, after, only):
         for row in rows:
-            yield Tenant(row["tenant_id"], TenantKind(row["kind"]), row["position"])
+            yield Tenant(row["tenant_id"], TenantKind(row["kind"]), row["position"], row["is_closed"])
         after = rows[-1]["tenant_id"]
 
 
@@ -105,10 +106,17 @@ class Replay:
             if checkpoint.stopped is None:
                 fold_into(rows, projection, checkpoint, wanted, decoded, reveal)
 
-    def tables(self) -> list[tuple[Projection, Table, dict[Key, Values]]]:
-        """What was folded, table by table."""
+    def tables(self, now: datetime) -> list[tuple[Projection, Table, dict[Key, Values]]]:
+        """What was folded and has not expired by then, table by table."""
         return [
-            (projection, table, self.rows[projection.name].tables[table.name])
+            (projection, table, self.unexpired(projection, table, now))
             for projection in self.projections
             for table in projection.tables
         ]
+
+    def unexpired(self, projection: Projection, table: Table, now: datetime) -> dict[Key, Values]:
+        """Rows of a table that was folded, without those that have expired by then."""
+        rows = self.rows[projection.name].tables[table.name]
+        if table.expires is None:
+            return rows
+        return {key: values for key, values in rows.items() if not table.has_expired(values, now)}

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 from uuid import UUID
 
-from projections.reading import Connection
+from projections.reading import Connection, Pool
+from projections.statements import Statement, together
 from projections.tables import Key, Table, Values
 
 
@@ -23,7 +24,7 @@ class Rows(Protocol):
     def remove(self, table: Table, key: Key) -> None: ...
 
     def remove_where(self, table: Table, **values: Any) -> None:
-        """All rows with these values; without any, all rows."""
+        """All rows with these values; without any, all rows: then those that are many go before the event is folded."""
 
     def forget(self, table: Table, **values: Any) -> None:
         """remove_where that reaches into the tenant's other generations too, so that nobody who was erased stays in one
@@ -96,6 +97,23 @@ class _Index:
 
 
 _PUT, _CHANGE, _REMOVE = range(3)
+CLEARED_AT_ONCE = 20_000
+"""Rows of a table that is emptied; more than a batch of events brings in, or there would be no end to it."""
+
+
+class MuchToRemove(Exception):
+    """A tenant's table is to be emptied and holds more than one transaction should remove: take it away, then try again."""
+
+    def __init__(self, tenant_id: UUID, statement: str, arguments: Key) -> None:
+        super().__init__("there is much to remove")
+        self.tenant_id = tenant_id
+        self._statement = statement
+        self._arguments = arguments
+
+    async def remove(self, pool: Pool) -> None:
+        """Removes it, each step for itself."""
+        while await pool.fetchval(self._statement, *self._arguments) == CLEARED_AT_ONCE:
+            pass
 
 
 class PendingRows:
@@ -106,7 +124,7 @@ class PendingRows:
 
     def __init__(self) -> None:
         self._segments: list[dict[Table, dict[Key, tuple[int, Values]]]] = [defaultdict(dict)]
-        self._wheres: list[tuple[str, Key]] = []
+        self._wheres: list[tuple[str, Key, bool]] = []
 
     def of(self, tenant_id: UUID, generation: int) -> Rows:
         return _TenantRows(self, (tenant_id, generation))
@@ -124,25 +142,41 @@ class PendingRows:
         self._segments[-1][table][key] = (_REMOVE, {})
 
     def remove_where(self, table: Table, prefix: Key, values: Values) -> None:
-        self._end_segment(table.delete_where(tuple(values)), (*prefix, *values.values()))
+        if values:
+            self._end_segment(table.delete_where(tuple(values)), (*prefix, *values.values()))
+        else:
+            self._end_segment(table.clear(everywhere=False), (*prefix, CLEARED_AT_ONCE), clears=True)
 
     def forget(self, table: Table, tenant_id: UUID, values: Values) -> None:
-        self._end_segment(table.delete_everywhere(tuple(values)), (tenant_id, *values.values()))
+        if values:
+            self._end_segment(table.delete_everywhere(tuple(values)), (tenant_id, *values.values()))
+        else:
+            self._end_segment(table.clear(everywhere=True), (tenant_id, CLEARED_AT_ONCE), clears=True)
 
-    def _end_segment(self, statement: str, arguments: Key) -> None:
-        self._wheres.append((statement, arguments))
+    def _end_segment(self, statement: str, arguments: Key, clears: bool = False) -> None:
+        self._wheres.append((statement, arguments, clears))
         self._segments.append(defaultdict(dict))
 
-    async def write(self, connection: Connection) -> None:
-        for number, segment in enumerate(self._segments):
-            for statement, columns in _statements(segment):
-                await connection.execute(statement, *columns)
-            if number < len(self._wheres):
-                statement, arguments = self._wheres[number]
+    async def write(self, connection: Connection, *beside: Statement) -> None:
+        """All rows, and what is to be written beside the last of them. MuchToRemove, for a transaction that is to be begun
+        again.
+        """
+        for segment, (statement, arguments, clears) in zip(self._segments, self._wheres, strict=False):
+            await _write(connection, [*_statements(segment)])
+            if not clears:
                 await connection.execute(statement, *arguments)
+            elif await connection.fetchval(statement, *arguments) == CLEARED_AT_ONCE:
+                raise MuchToRemove(arguments[0], statement, arguments)
+        await _write(connection, [*_statements(self._segments[-1]), *beside])
 
 
-def _statements(segment: dict[Table, dict[Key, tuple[int, Values]]]) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
+async def _write(connection: Connection, statements: list[Statement]) -> None:
+    if statements:
+        text, arguments = together(statements)
+        await connection.execute(text, *arguments)
+
+
+def _statements(segment: dict[Table, dict[Key, tuple[int, Values]]]) -> Iterator[Statement]:
     for table, rows in segment.items():
         removed = [key for key, (kind, _) in rows.items() if kind == _REMOVE]
         if removed:

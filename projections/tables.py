@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -14,13 +15,15 @@ from projections.reading import Connection
 class Table(msgspec.Struct, frozen=True, eq=False, dict=True):
     """A read table. ``key`` and ``columns`` map names to PostgreSQL types; every table also has tenant_id and
     generation in front of its key. Array types are not possible (rows travel as columns): keep a list as JSON text.
-    A changed shape is a new name.
+    A changed shape is a new name. ``expires`` names the timestamptz column after which a row is as good as gone: it is
+    removed some time later, no event prolongs it, and queries leave it out by themselves.
     """
 
     name: str
     key: Mapping[str, str]
     columns: Mapping[str, str]
     indexes: tuple[str, ...] = ()
+    expires: str | None = None
 
     @cached_property
     def key_columns(self) -> dict[str, str]:
@@ -40,7 +43,8 @@ class Table(msgspec.Struct, frozen=True, eq=False, dict=True):
             f"{name} {kind}{' not null' if name in self.key_columns else ''}" for name, kind in self.all_columns.items()
         )
         statements = {self.name: f"create table {self.name} ({columns}, primary key ({', '.join(self.key_columns)}))"}
-        for number, index in enumerate(self.indexes, start=1):
+        indexes = (*self.indexes, f"({self.expires})") if self.expires else self.indexes
+        for number, index in enumerate(indexes, start=1):
             statements[f"{self.name}_{number}"] = f"create index {self.name}_{number} on {self.name} {index}"
         return statements
 
@@ -80,6 +84,28 @@ class Table(msgspec.Struct, frozen=True, eq=False, dict=True):
         )
         generations = "select generation from checkpoints where tenant_id = $1"
         return f"delete from {self.name} where tenant_id = $1 and generation in ({generations}){conditions}"
+
+    def clear(self, everywhere: bool) -> str:
+        """Deletes at most so many rows of a tenant, in one generation or in all of its, and answers how many it found."""
+        generations = "in (select generation from checkpoints where tenant_id = $1)" if everywhere else "= $2"
+        return (
+            f"with step as materialized (select ctid from {self.name} where tenant_id = $1 and generation {generations}"
+            f" limit ${2 if everywhere else 3}), gone as (delete from {self.name}"
+            " where ctid = any (array(select ctid from step))) select count(*) from step"
+        )
+
+    def delete_expired(self) -> str:
+        """At most so many rows of any tenant whose time has come, the oldest first."""
+        keys = ", ".join(self.key_columns)
+        return (
+            f"delete from {self.name} t using (select {keys} from {self.name} where {self.expires} < clock_timestamp()"
+            f" order by {self.expires} limit $1 for update skip locked) u where {self._matches}"
+        )
+
+    def has_expired(self, values: Values, now: datetime) -> bool:
+        """Whether a row with these values may be removed by now, or be there still."""
+        ends = values[self.expires] if self.expires else None
+        return ends is not None and ends <= now
 
     def select_generation(self) -> str:
         """All rows of a tenant's generation, in key order."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
+from adapters.memory.messages import Logged, Queued
 from domain.event_codec import encode_event
 from domain.events import Event, Recorded
 from domain.facts import Fact
@@ -41,6 +42,9 @@ class _Tenant:
         self.data_keys: dict[UUID, WrappedKey | None] = {}
         self.credentials: dict[tuple[UUID, int], SealedCredential] = {}
         self.snapshots: dict[UUID, StoredSnapshot] = {}
+        self.outbox: dict[UUID, Queued] = {}
+        self.deliveries: dict[UUID, Logged] = {}
+        self.failing: tuple[bytes, datetime] | None = None
 
 
 class MemoryEventStore:
@@ -80,11 +84,11 @@ class MemoryEventStore:
         return tenant.events[after : after + limit] if tenant else []
 
     async def holders(self, tenant_id: UUID, facts: Sequence[Fact]) -> Mapping[Fact, UUID]:
-        tenant = self.tenants.get(tenant_id)
+        tenant = self._open(tenant_id)
         return {fact: tenant.facts[fact][0] for fact in facts if fact in tenant.facts} if tenant else {}
 
     async def command_answer(self, tenant_id: UUID, command_key: bytes, request_hash: bytes) -> bytes | None:
-        tenant = self.tenants.get(tenant_id)
+        tenant = self._open(tenant_id)
         known = tenant.commands.get(command_key) if tenant else None
         if known is None:
             return None
@@ -93,16 +97,34 @@ class MemoryEventStore:
         return known.sealed_answer
 
     async def read_snapshot(self, tenant_id: UUID, stream_id: UUID) -> StoredSnapshot | None:
-        tenant = self.tenants.get(tenant_id)
+        tenant = self._open(tenant_id)
         return tenant.snapshots.get(stream_id) if tenant else None
 
     async def save_snapshot(self, tenant_id: UUID, stream_id: UUID, snapshot: StoredSnapshot) -> None:
-        tenant = self.tenants.get(tenant_id)
-        if tenant is None or tenant.closed:
+        tenant = self._open(tenant_id)
+        if tenant is None:
             return
         there = tenant.snapshots.get(stream_id)
         if there is None or there.version <= snapshot.version:
             tenant.snapshots[stream_id] = snapshot
+
+    async def empty(self, tenant_id: UUID) -> None:
+        await asyncio.sleep(0)
+        tenant = self.tenants.get(tenant_id)
+        if tenant is None or not tenant.closed:
+            return
+        tenant.data_keys = dict.fromkeys(tenant.data_keys)
+        tenant.credentials.clear()
+        tenant.facts.clear()
+        tenant.commands.clear()
+        tenant.snapshots.clear()
+        tenant.outbox.clear()
+        tenant.deliveries.clear()
+        tenant.failing = None
+
+    def _open(self, tenant_id: UUID) -> _Tenant | None:
+        tenant = self.tenants.get(tenant_id)
+        return tenant if tenant and not tenant.closed else None
 
 
 def _check(tenant: _Tenant, append: Append) -> Lost | None:
@@ -160,6 +182,8 @@ def _store(tenant: _Tenant, append: Append) -> Appended:
             tenant.facts[change.fact] = (change.stream_id, change.subject_id)
     tenant.data_keys.update({key.subject_id: key for key in append.data_keys})
     tenant.credentials.update({(one.connection_id, one.version): one for one in append.credentials})
+    for message in append.outbox:
+        tenant.outbox[message.message_id] = Queued.again(message, tenant.outbox.get(message.message_id), now)
     if append.command:
         tenant.commands[append.command.command_key] = append.command
     tenant.credentials = {
@@ -168,7 +192,7 @@ def _store(tenant: _Tenant, append: Append) -> Appended:
     for subject_id in append.forgets:
         _forget(tenant, subject_id)
     if append.closes:
-        _close(tenant)
+        _close(tenant, append.tenant_id)
     return Appended(len(tenant.events), now)
 
 
@@ -179,15 +203,21 @@ def _forget(tenant: _Tenant, subject_id: UUID) -> None:
     streams |= {stream_id for stream_id, held_for in tenant.facts.values() if held_for == subject_id}
     for stream_id in streams | {subject_id}:
         tenant.snapshots.pop(stream_id, None)
+    announced = [queued.announcement for queued in tenant.outbox.values()]
+    announced += [logged.announcement for logged in tenant.deliveries.values()]
+    for one in announced:
+        if one.subject_id == subject_id or one.stream_id in streams:
+            tenant.outbox.pop(one.message_id, None)
+            tenant.deliveries.pop(one.message_id, None)
     tenant.credentials = {key: one for key, one in tenant.credentials.items() if one.subject_id != subject_id}
     tenant.facts = {fact: held for fact, held in tenant.facts.items() if held[1] != subject_id}
     tenant.commands = {key: one for key, one in tenant.commands.items() if one.subject_id != subject_id}
 
 
-def _close(tenant: _Tenant) -> None:
+def _close(tenant: _Tenant, tenant_id: UUID) -> None:
     tenant.closed = True
-    tenant.data_keys = dict.fromkeys(tenant.data_keys)
-    tenant.credentials.clear()
-    tenant.facts.clear()
-    tenant.commands.clear()
-    tenant.snapshots.clear()
+    if tenant_id in tenant.data_keys:
+        tenant.data_keys[tenant_id] = None
+    tenant.outbox.clear()
+    tenant.deliveries.clear()
+    tenant.failing = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -19,8 +20,7 @@ version, new version), and its metadata.
 
 _BYTES_PER_CALL = 8 << 20
 _LOOK_AHEAD = 4
-
-_ALL, _ALWAYS = 38, 19
+_NO_ANSWER = (None,) * 4
 
 
 def call(columns: int) -> str:
@@ -28,7 +28,7 @@ def call(columns: int) -> str:
     return f"select * from append_batch({', '.join(f'${number}' for number in range(1, columns + 1))})"
 
 
-PLAIN_CALL, WHOLE_CALL = call(_ALWAYS), call(_ALL)
+PLAIN_CALL, WHOLE_CALL = call(18), call(49)
 
 
 def encode(append: Append) -> Encoded:
@@ -89,6 +89,7 @@ def _writes(append: Append) -> list[object]:
     writes += [(tenant, key.subject_id) for key in append.data_keys]
     writes += [(tenant, credential.connection_id) for credential in append.credentials]
     writes += [(tenant, connection) for connection in append.destroys]
+    writes += [(tenant, message.message_id) for message in append.outbox]
     if append.command:
         writes.append((tenant, append.command.command_key))
     return writes
@@ -101,43 +102,65 @@ def _needs(append: Append) -> list[object]:
     return needs
 
 
-def arguments(batch: list[Encoded]) -> tuple[str, list[list[Any]]]:
+def arguments(batch: list[Encoded]) -> tuple[str, list[Sequence[Any]]]:
     """The call of append_batch() and its columns; most batches have events and nothing beside them."""
-    columns: list[list[Any]] = [[] for _ in range(_ALL)]
-    a, e, s, f = columns[0:8], columns[8:14], columns[14:19], columns[19:25]
-    k, c, x, d = columns[25:29], columns[29:34], columns[34:36], columns[36:38]
+    tenants = sorted({append.tenant_id for append, _, _, _ in batch}, key=lambda tenant: tenant.int)
+    slots = {tenant: slot for slot, tenant in enumerate(tenants)}
+    counts = [0] * len(tenants)
+    a: list[tuple[Any, ...]] = []
+    e: list[tuple[Any, ...]] = []
+    s: list[tuple[Any, ...]] = []
     for number, (append, events, streams, metadata) in enumerate(batch, start=1):
-        command = append.command
-        _row(
-            a,
-            append.tenant_id,
-            append.opens.value if append.opens else None,
-            append.closes,
-            len(events),
-            command.command_key if command else None,
-            command.request_hash if command else None,
-            command.sealed_answer if command else None,
-            command.subject_id if command else None,
-        )
-        for stream_id, version, topic, state in events:
-            _row(e, number, stream_id, version, topic, state, metadata)
+        slot = slots[append.tenant_id]
+        a.append((append.tenant_id, slot + 1, counts[slot], len(events)))
+        counts[slot] += len(events)
+        for place, event in enumerate(events, start=1):
+            e.append((number, place, *event, metadata))
         for stream in streams:
-            _row(s, number, *stream)
+            s.append((number, *stream))
+    columns: list[Sequence[Any]] = [tenants, counts, *_columns(a, 4), *_columns(e, 7), *_columns(s, 5)]
+    appends = [append for append, _, _, _ in batch]
+    if all(map(_is_plain, appends)):
+        return PLAIN_CALL, columns
+    return WHOLE_CALL, columns + _companions(appends)
+
+
+def _is_plain(append: Append) -> bool:
+    return not (
+        append.facts
+        or append.command
+        or append.data_keys
+        or append.credentials
+        or append.outbox
+        or append.destroys
+        or append.forgets
+        or append.closes
+        or append.opens
+    )
+
+
+def _companions(appends: list[Append]) -> list[Sequence[Any]]:
+    """What is written beside the events, in the order of the function's parameters."""
+    alone, f, k, c, x, d, o = ([] for _ in range(7))
+    for number, append in enumerate(appends, start=1):
+        command = append.command
+        answer = (
+            (command.command_key, command.request_hash, command.sealed_answer, command.subject_id) if command else ()
+        )
+        alone.append((append.opens and append.opens.value, append.closes, *(answer or _NO_ANSWER)))
         for change in append.facts:
-            _row(f, number, change.use, change.fact.kind, change.fact.key, change.stream_id, change.subject_id)
+            f.append((number, change.use, change.fact.kind, change.fact.key, change.stream_id, change.subject_id))
         for key in append.data_keys:
-            _row(k, number, key.subject_id, key.wrapped, key.master_key_id)
+            k.append((number, key.subject_id, key.wrapped, key.master_key_id))
         for credential in append.credentials:
-            _row(c, number, credential.connection_id, credential.version, credential.subject_id, credential.sealed)
-        for subject in append.forgets:
-            _row(x, number, subject)
-        for connection in append.destroys:
-            _row(d, number, connection)
-    if any(columns[_ALWAYS:]):
-        return WHOLE_CALL, columns
-    return PLAIN_CALL, columns[:_ALWAYS]
+            c.append((number, credential.connection_id, credential.version, credential.subject_id, credential.sealed))
+        x += [(number, subject) for subject in append.forgets]
+        d += [(number, connection) for connection in append.destroys]
+        for message in append.outbox:
+            o.append((number, message.message_id, message.stream_id, message.version, message.kind, message.subject_id))
+    rows = ((alone, 6), (f, 6), (k, 4), (c, 5), (x, 2), (d, 2), (o, 6))
+    return [column for some, width in rows for column in _columns(some, width)]
 
 
-def _row(columns: list[list[Any]], *values: Any) -> None:
-    for column, value in zip(columns, values, strict=True):
-        column.append(value)
+def _columns(rows: list[tuple[Any, ...]], width: int) -> list[Sequence[Any]]:
+    return list(zip(*rows, strict=True)) or [()] * width

@@ -87,8 +87,7 @@ class KeyRotation:
         """Once over the data keys under that master key, in order of their ids."""
         tenant_id, subject_id = _NOBODY, _NOBODY
         while True:
-            after = (tenant_id, subject_id)
-            rows = await outlive_restarts(lambda after=after: self._pool.fetch(_NEXT, key_id, *after, BATCH))  # type: ignore[misc]
+            rows = await self._pool.fetch(_NEXT, key_id, tenant_id, subject_id, BATCH)
             if not rows:
                 return
             yield await self._rewrap(key_id, [(row[0], row[1], bytes(row[2])) for row in rows])
@@ -102,5 +101,5 @@ class KeyRotation:
             for tenant, subject, wrapped in rows
         ]
         columns = [list(column) for column in zip(*rows, strict=True)]
-        moved = await outlive_restarts(lambda: self._pool.fetch(_REWRAP, *columns, after, current))
+        moved = await self._pool.fetch(_REWRAP, *columns, after, current)
         return len(moved)

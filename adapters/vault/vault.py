@@ -21,19 +21,28 @@ _TENANT_KEY_SECONDS = 60.0
 
 _KEYS = (
     "select q.i, k.wrapped_key, k.master_key_id from unnest($1::uuid[], $2::uuid[]) with ordinality as q(tenant_id, subject_id, i)"
-    " join data_keys k on k.tenant_id = q.tenant_id and k.subject_id = q.subject_id where k.wrapped_key is not null"
+    " join data_keys k on k.tenant_id = q.tenant_id and k.subject_id = q.subject_id"
+    " join tenant_heads h on h.tenant_id = q.tenant_id and h.closed_at is null where k.wrapped_key is not null"
 )
 _NEWEST = (
     "select c.version, c.subject_id, c.sealed, k.wrapped_key, k.master_key_id from credentials c"
     " join data_keys k on k.tenant_id = c.tenant_id and k.subject_id = c.subject_id"
+    " join tenant_heads h on h.tenant_id = c.tenant_id and h.closed_at is null"
     " where c.tenant_id = $1 and c.connection_id = $2 and k.wrapped_key is not null order by c.version desc limit 1"
+)
+_VERSIONS = (
+    "select c.version, c.subject_id, c.sealed, k.wrapped_key, k.master_key_id from credentials c"
+    " join data_keys k on k.tenant_id = c.tenant_id and k.subject_id = c.subject_id"
+    " join tenant_heads h on h.tenant_id = c.tenant_id and h.closed_at is null"
+    " where c.tenant_id = $1 and c.connection_id = $2 and c.version = any ($3::integer[]) and k.wrapped_key is not null"
 )
 
 
 class PostgresVault:
     """Vault. Keys of end users are looked up every time, because erasure must hold at once in every process; only their
-    unwrapping is cached. Keys of tenants, whose closed heads refuse every write, are kept for a minute. Over a connection in a
-    transaction it sees the keys as that transaction does.
+    unwrapping is cached. Keys of tenants are kept for a minute: a closed one's head refuses every write, and what is stored
+    under it is no longer found, here or in the event store. Over a connection in a transaction it sees the keys as that
+    transaction does.
     """
 
     def __init__(self, pool: Pool | Connection, keyring: Keyring) -> None:
@@ -89,23 +98,36 @@ class PostgresVault:
         row = await self._pool.fetchrow(_NEWEST, tenant_id, connection_id)
         if row is None:
             return None
-        key = self._opened(tenant_id, row["subject_id"], row["wrapped_key"], row["master_key_id"])
+        key = self.opened(tenant_id, row["subject_id"], row["wrapped_key"], row["master_key_id"])
         return row["version"], key.open(credential_context(connection_id, row["version"]), row["sealed"])
+
+    async def credentials(self, tenant_id: UUID, connection_id: UUID, versions: Sequence[int]) -> list[bytes]:
+        """These versions of a secret, opened, in this order; those that are gone are left out."""
+        found = {}
+        for row in await self._pool.fetch(_VERSIONS, tenant_id, connection_id, list(versions)):
+            key = self.opened(tenant_id, row["subject_id"], row["wrapped_key"], row["master_key_id"])
+            found[row["version"]] = key.open(credential_context(connection_id, row["version"]), row["sealed"])
+        return [found[version] for version in versions if version in found]
 
     async def newest_version(self, tenant_id: UUID, connection_id: UUID) -> int:
         found = await self._pool.fetchval(
-            "select max(version) from credentials where tenant_id = $1 and connection_id = $2", tenant_id, connection_id
+            "select max(c.version) from credentials c"
+            " join tenant_heads h on h.tenant_id = c.tenant_id and h.closed_at is null"
+            " where c.tenant_id = $1 and c.connection_id = $2",
+            tenant_id,
+            connection_id,
         )
         return found or 0
 
     def _key_in(self, tenant_id: UUID, subject_id: UUID, rows: list[Sequence[Any]]) -> SubjectKey | None:
-        return self._opened(tenant_id, subject_id, rows[0][1], rows[0][2]) if rows else None
+        return self.opened(tenant_id, subject_id, rows[0][1], rows[0][2]) if rows else None
 
-    def _opened(self, tenant_id: UUID, subject_id: UUID, wrapped: bytes, master_key_id: str) -> SubjectKey:
-        raw = self._unwrapped.get(wrapped)
+    def opened(self, tenant_id: UUID, subject_id: UUID, wrapped_key: bytes, master_key_id: str) -> SubjectKey:
+        """A key that has just been read, beside what it seals."""
+        raw = self._unwrapped.get(wrapped_key)
         if raw is None:
-            raw = unwrap(self._keyring.key(master_key_id), master_key_id, tenant_id, subject_id, wrapped)
-            self._remember(wrapped, raw)
+            raw = unwrap(self._keyring.key(master_key_id), master_key_id, tenant_id, subject_id, wrapped_key)
+            self._remember(wrapped_key, raw)
         return SubjectKey(tenant_id, subject_id, raw)
 
     def _remember(self, wrapped: bytes, raw: bytes) -> None:

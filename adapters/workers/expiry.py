@@ -1,4 +1,4 @@
-"""Removes what has had its time: answers that were kept for repeated commands."""
+"""Removes what has had its time: answers that were kept for repeated commands, and rows of read models that end by themselves."""
 
 from __future__ import annotations
 
@@ -12,19 +12,22 @@ _AT_ONCE = 1_000
 
 
 class Expiry:
-    """``remove`` takes at most so many and answers how many they were."""
+    """Each of ``removals`` takes at most so many and answers how many they were."""
 
-    def __init__(self, remove: Callable[[int], Awaitable[int]]) -> None:
-        self._remove = remove
+    def __init__(self, *removals: Callable[[int], Awaitable[int]]) -> None:
+        self._removals = removals
         self._log = structlog.get_logger("expiry")
 
     async def run(self, every_seconds: float = _EVERY_SECONDS) -> None:
         """Removes until cancelled: batch after batch while there are some, then after a while again."""
         while True:
-            try:
-                removed = await self._remove(_AT_ONCE)
-            except Exception as error:  # a database that is away comes back
-                self._log.warning("expiry_failed", error=type(error).__name__)
-                removed = 0
-            if removed < _AT_ONCE:
+            removed = [await self._removed(removal) for removal in self._removals]
+            if max(removed, default=0) < _AT_ONCE:
                 await asyncio.sleep(every_seconds)
+
+    async def _removed(self, removal: Callable[[int], Awaitable[int]]) -> int:
+        try:
+            return await removal(_AT_ONCE)
+        except Exception as error:  # a database that is away comes back
+            self._log.warning("expiry_failed", error=type(error).__name__)
+            return 0

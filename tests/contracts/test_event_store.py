@@ -51,6 +51,22 @@ async def test_many_callers_at_once_get_positions_without_gaps_in_the_order_of_t
         assert [one.position for one in of_stream] == [answer.position - 2, answer.position - 1, answer.position]
 
 
+async def test_losers_among_many_tenants_take_no_positions(store: EventStore) -> None:
+    tenants = [await open_tenant(store) for _ in range(4)]
+    closed, nobody = await open_tenant(store), new_id()
+    await store.append(Append(tenant_id=closed, streams=(), metadata=Metadata("test", new_id()), closes=True))
+    stored = [(tenant, append(tenant, on(new_id(), 0, 1, 2))) for tenant in tenants for _ in range(3)]
+    lost = [(tenant, append(tenant, on(new_id(), 5, 1))) for tenant in (*tenants, *tenants, closed, nobody)]
+    mixed = [pair for pairs in zip(stored, [*lost, *lost], strict=False) for pair in pairs]
+    answers = await asyncio.gather(*(store.append(one) for _, one in mixed), return_exceptions=True)
+    for (tenant, _), answer in zip(mixed[1::2], answers[1::2], strict=True):
+        assert isinstance(answer, TenantClosed if tenant in (closed, nobody) else StaleStream)
+    for tenant in tenants:
+        mine = [answer for (whose, _), answer in zip(mixed[::2], answers[::2], strict=True) if whose == tenant]
+        assert [answer.position for answer in mine if isinstance(answer, Appended)] == [2, 4, 6]
+        assert [one.position for one in await store.read_tenant(tenant)] == [1, 2, 3, 4, 5, 6]
+
+
 @pytest.mark.parametrize("expected", [0, 1, 3])
 async def test_an_append_at_another_version_is_stale_and_stores_nothing(
     store: EventStore, tenant: UUID, stream: UUID, expected: int

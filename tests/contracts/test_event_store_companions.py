@@ -240,6 +240,7 @@ async def test_a_closed_tenant_refuses_everything_and_its_history_stays(
 ) -> None:
     answer = CommandAnswer(b"key", b"request", b"answer")
     await store.append(append(tenant, on(stream, 0, 1), facts=(claim(stream),), command=answer))
+    await store.save_snapshot(tenant, stream, StoredSnapshot(1, "sample", b"state", b"hash"))
     await store.append(append(tenant, on(tenant, 0, 2), closes=True))
     for late in (
         append(tenant, on(stream, 1, 3)),
@@ -249,9 +250,23 @@ async def test_a_closed_tenant_refuses_everything_and_its_history_stays(
     ):
         with pytest.raises(TenantClosed):
             await store.append(late)
-    assert await store.holders(tenant, [FACT]) == {}
-    assert await store.command_answer(tenant, b"key", b"request") is None
-    assert [one.position for one in await store.read_tenant(tenant)] == [1, 2]
+    for _ in ("closed", "emptied", "emptied again"):
+        assert await store.holders(tenant, [FACT]) == {}
+        assert await store.command_answer(tenant, b"key", b"request") is None
+        await store.save_snapshot(tenant, stream, StoredSnapshot(2, "sample", b"late", b"hash"))
+        assert await store.read_snapshot(tenant, stream) is None
+        assert [one.position for one in await store.read_tenant(tenant)] == [1, 2]
+        await store.empty(tenant)
+
+
+async def test_an_open_tenant_is_not_emptied(store: EventStore, tenant: UUID) -> None:
+    subject, connection = new_id(), new_id()
+    await store.append(first_import(tenant, subject, connection, command=CommandAnswer(b"key", b"request", b"answer")))
+    await store.empty(tenant)
+    await store.empty(new_id())
+    assert await store.holders(tenant, [Fact("user", str(subject))]) == {Fact("user", str(subject)): subject}
+    assert await store.command_answer(tenant, b"key", b"request") == b"answer"
+    await store.append(append(tenant, on(connection, 1, 3), credentials=(secret(connection, 2, subject),)))
 
 
 async def test_closing_while_others_append_ends_the_log(store: EventStore, tenant: UUID) -> None:

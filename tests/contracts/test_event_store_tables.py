@@ -63,15 +63,17 @@ async def furnish(store: PostgresEventStore, pool: Pool, tenant: UUID) -> tuple[
     return subject, connection
 
 
-async def test_closing_leaves_no_secret_no_fact_and_no_answer(
+async def test_a_closed_tenant_that_was_emptied_holds_no_secret_no_fact_and_no_answer(
     postgres_store: PostgresEventStore, shared_pool: Pool, tenant: UUID
 ) -> None:
     await furnish(postgres_store, shared_pool, tenant)
     neighbour = await open_tenant(postgres_store)
     await furnish(postgres_store, shared_pool, neighbour)
     await postgres_store.append(append(tenant, on(tenant, 0, 3), closes=True))
-    for table in TENANT_TABLES:
+    await postgres_store.empty(tenant)
+    for table in (*TENANT_TABLES, "emptying"):
         assert await rows_of(shared_pool, tenant, table) == 0, table
+    for table in TENANT_TABLES:
         assert await rows_of(shared_pool, neighbour, table) == 1, table
     keys = await shared_pool.fetch("select wrapped_key, shredded_at from data_keys where tenant_id = $1", tenant)
     assert [key["wrapped_key"] for key in keys] == [None]

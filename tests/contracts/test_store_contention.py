@@ -48,6 +48,8 @@ class Caller:
                 self.acknowledged.append((one, await self.store.append(one)))
             except Lost as lost:
                 self.lost[type(lost).__name__] += 1
+            if one.closes:
+                await self.store.empty(one.tenant_id)
             snapshot = StoredSnapshot(1, "sample", b"state", b"hash")
             await self.store.save_snapshot(one.tenant_id, self.random.choice(self.shared), snapshot)
 

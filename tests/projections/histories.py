@@ -10,6 +10,7 @@ import pytest
 
 from adapters.vault.vault import PostgresVault
 from app import Causeway
+from domain.connections.connecting import ConnectWishes
 from domain.deciding import Caller
 from domain.projects.project import ProjectSettings
 from domain.projects.use_cases import NewIntegration
@@ -31,11 +32,12 @@ def small_batches(monkeypatch: pytest.MonkeyPatch, size: int = 3) -> None:
 
 
 async def connect(wired: Causeway, project_id: UUID, user: str) -> None:
-    await wired.services.connections.connect(project_id, CALLER, user, "github", SECRET, replaces=True)
+    wishes = ConnectWishes(fields=SECRET, replaces=True)
+    await wired.services.connecting.end_user(project_id, CALLER, user, "github", wishes)
 
 
 async def shows_connected(wired: Causeway, project_id: UUID, user: str) -> bool:
-    statuses = await wired.services.end_user_queries.statuses(project_id, user, wired.services.clock())
+    statuses = await wired.services.connection_queries.statuses(project_id, user, wired.services.clock())
     return statuses == {"github": True}
 
 
@@ -47,15 +49,16 @@ async def some_history(wired: Causeway, project_id: UUID, users: int = 6) -> Non
     await connect(wired, project_id, "user1")
     await commands.end_users.erase(project_id, CALLER, "user2")
     await commands.connections.delete(project_id, CALLER, "user3", "github")
-    own = await commands.connections.connect_own(project_id, CALLER, "github", "mine", SECRET)
-    await commands.connections.connect_own(project_id, CALLER, "github", "other", SECRET)
-    await commands.connections.delete_own(project_id, CALLER, own)
+    own, _, _ = await commands.connecting.own(project_id, CALLER, "github", "mine", ConnectWishes(fields=SECRET))
+    await commands.connecting.own(project_id, CALLER, "github", "other", ConnectWishes(fields=SECRET))
+    await commands.connections.delete_own(project_id, CALLER, own.connection_id)
 
 
 async def new_project(wired: Causeway, company_id: UUID, name: str = "Another") -> UUID:
     """A project, with its history yet to come."""
     settings = ProjectSettings(name=name, webhook_url="https://a.example/hook")
-    return await wired.services.projects.create(company_id, CALLER, settings)
+    made, _ = await wired.services.projects.create(company_id, CALLER, settings)
+    return made.project_id
 
 
 async def lively_project(wired: Causeway, company_id: UUID, users: int = 4) -> UUID:

@@ -13,17 +13,19 @@ import pytest
 from domain.accounts.account import AccountRegistered, CompanyJoined, SessionOpened
 from domain.companies.access import ApiKeyIssued, CompanyEntered
 from domain.companies.company import CompanyFounded, ProjectListed, ProjectUnlisted
-from domain.connections.connection import AppConnected, ConnectionDeleted, TokenImported
+from domain.connections.events import AppConnected, ConnectionDeleted, TokenImported
 from domain.end_users.end_user import EndUserAdded, EndUserErased
 from domain.event_codec import UnknownEvent
 from domain.events import Event, Sealed, event_classes, stream_type_of
+from domain.facts import Fact
 from domain.projects.integration import IntegrationAdded, IntegrationRemoved
 from domain.projects.project import ProjectChanged, ProjectCreated, ProjectDeleted
 from domain.projects.token import ProjectTokenIssued, ProjectTokenRevoked
 from projections.accounts import ACCOUNTS, ACCOUNTS_TABLE, MEMBERSHIPS_TABLE, SESSIONS_TABLE
 from projections.catalogue import ALL_PROJECTIONS
 from projections.companies import ACCESS_TABLE, COMPANIES, COMPANIES_TABLE, LISTED_TABLE
-from projections.end_users import CONNECTIONS_TABLE, END_USERS, END_USERS_TABLE
+from projections.connections import CONNECTIONS_TABLE
+from projections.end_users import END_USERS, END_USERS_TABLE
 from projections.integrations import INTEGRATIONS, INTEGRATIONS_TABLE
 from projections.project_tokens import PROJECT_TOKENS, TOKENS_TABLE
 from projections.projection import Projection
@@ -187,7 +189,8 @@ _VALUES: dict[Any, Any] = {
     bool: True,
     bytes: b"bytes",
     datetime: LATER,
-    Sealed: sealed(ADA, "text"),
+    Sealed: sealed(ADA, "{}"),
+    Fact: Fact("kind", "key"),
 }
 
 
@@ -201,4 +204,6 @@ def _value(hint: Any) -> Any:
     origin = typing.get_origin(hint)
     if origin in (types.UnionType, typing.Union):
         return None
+    if origin is typing.Literal:
+        return typing.get_args(hint)[0]
     return _VALUES[hint] if origin is None else origin()

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-import asyncpg
-
 from adapters.postgres.pool import Pool
+from domain.ports import StorageAway
 from projections.follower import Follower
 
 
@@ -20,7 +19,7 @@ class Unlucky:
     async def catch_up(self, tenants: list[object]) -> dict[object, int]:
         self.calls += 1
         if self.calls <= self.losses:
-            raise asyncpg.ConnectionDoesNotExistError("the connection was closed in the middle of operation")
+            raise StorageAway("ConnectionDoesNotExistError")
         return dict.fromkeys(tenants, 1)
 
 

@@ -9,6 +9,13 @@ create table tenant_heads (
     closed_at        timestamptz
 ) with (fillfactor = 50);
 
+-- Closed tenants that still hold more than their history: which of their tables is being emptied, and up to which row.
+create table emptying (
+    tenant_id uuid primary key,
+    place     integer not null default 1,
+    up_to     text[]
+);
+
 create table streams (
     tenant_id   uuid not null,
     stream_id   uuid not null,
@@ -125,11 +132,12 @@ create table dirty (
 ) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 create index dirty_by_age on dirty (marked_at);
 
--- A projection's generations: the code that feeds them, and which one new tenants begin with.
+-- A projection's generations: the code that feeds them, the tables they lie in, and which one new tenants begin with.
 create table projection_generations (
     projection text not null,
     generation integer not null,
     code_hash  bytea not null,
+    tables     text[] not null,
     status     text not null check (status in ('building', 'live', 'kept', 'dropped')),
     created_at timestamptz not null default clock_timestamp(),
     primary key (projection, generation)

@@ -4,25 +4,34 @@
 -- 2 command known, 3 command key of another request, 4 stale, 5 fact taken, 6 fact missing, 7 subject forgotten.
 -- The caller keeps appends that could disturb each other out of one batch (append_batch.py: choose), so that the checks may look at
 -- the whole batch at once.
---   a_  an append              e_  its events             s_  the streams they extend (one row each)
+--   h_  the tenants, each once, in order, and how many events they get in all
+--   a_  an append: whose it is (slot: which h_), how many events of the batch come before it there, and how many it has
+--   e_  its events             s_  the streams they extend (one row each)
 --   f_  its facts (1 claim, 2 release, 3 require)         k_  new data keys     c_  new credentials
 --   x_  subjects to forget     d_  connections whose credentials are destroyed
+--   o_  messages to send
 create function append_batch(
-    a_tenant uuid[], a_opens text[], a_closes boolean[], a_events integer[],
-    a_command bytea[], a_request bytea[], a_result bytea[], a_subject uuid[],
-    e_append integer[], e_stream uuid[], e_version integer[], e_topic text[], e_state bytea[], e_metadata bytea[],
+    h_tenant uuid[], h_events integer[],
+    a_tenant uuid[], a_slot integer[], a_before integer[], a_events integer[],
+    e_append integer[], e_number integer[], e_stream uuid[], e_version integer[], e_topic text[], e_state bytea[],
+    e_metadata bytea[],
     s_append integer[], s_stream uuid[], s_type text[], s_expected integer[], s_version integer[],
+    a_opens text[] = '{}', a_closes boolean[] = '{}',
+    a_command bytea[] = '{}', a_request bytea[] = '{}', a_result bytea[] = '{}', a_subject uuid[] = '{}',
     f_append integer[] = '{}', f_use smallint[] = '{}', f_kind text[] = '{}', f_key text[] = '{}', f_stream uuid[] = '{}',
     f_subject uuid[] = '{}',
     k_append integer[] = '{}', k_subject uuid[] = '{}', k_wrapped bytea[] = '{}', k_master text[] = '{}',
     c_append integer[] = '{}', c_connection uuid[] = '{}', c_version integer[] = '{}', c_subject uuid[] = '{}',
     c_sealed bytea[] = '{}',
     x_append integer[] = '{}', x_subject uuid[] = '{}',
-    d_append integer[] = '{}', d_connection uuid[] = '{}'
+    d_append integer[] = '{}', d_connection uuid[] = '{}',
+    o_append integer[] = '{}', o_message uuid[] = '{}', o_stream uuid[] = '{}', o_version integer[] = '{}', o_kind text[] = '{}',
+    o_subject uuid[] = '{}'
 ) returns table (outcome smallint, result bytea, last_position bigint, recorded_at timestamptz)
 language plpgsql
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
+set enable_bitmapscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
 as $$
@@ -31,7 +40,11 @@ declare
     fate smallint[] := array_fill(0::smallint, array[cardinality(a_tenant)]);
     known bytea[] := array_fill(null::bytea, array[cardinality(a_tenant)]);
     opened uuid[];
+    held uuid[];
+    h_position bigint[];
+    h_at timestamptz[];
     lost record;
+    theirs uuid[];
 begin
     if array_remove(a_opens, null) <> '{}' then
         with made as (
@@ -44,17 +57,20 @@ begin
         select array_agg(m.tenant_id) into opened from made m;
     end if;
 
-    for lost in
-        with held as materialized (
-            select h.tenant_id, h.closed_at from tenant_heads h
-            where h.tenant_id = any (a_tenant) order by h.tenant_id for update
-        )
-        select a.i from unnest(a_tenant) with ordinality as a(tenant_id, i)
-        left join held h on h.tenant_id = a.tenant_id
-        where h.tenant_id is null or h.closed_at is not null
-    loop
-        fate[lost.i] := 1;
-    end loop;
+    -- What was held is what was asked for, in the same order, unless a tenant is closed or was never opened.
+    select array_agg(h.tenant_id), array_agg(h.position), array_agg(greatest(h.last_recorded_at, clock_timestamp()))
+        into held, h_position, h_at
+        from (
+            select * from tenant_heads h
+            where h.tenant_id = any (h_tenant) and h.closed_at is null order by h.tenant_id for update
+        ) h;
+    if held is distinct from h_tenant then
+        select array_agg(h_position[t.place] order by t.i), array_agg(h_at[t.place] order by t.i) into h_position, h_at
+            from (select array_position(held, m.id) as place, m.i from unnest(h_tenant) with ordinality as m(id, i)) t;
+        for lost in select a.i from unnest(a_slot) with ordinality as a(slot, i) where h_position[a.slot] is null loop
+            fate[lost.i] := 1;
+        end loop;
+    end if;
 
     if array_remove(a_command, null) <> '{}' then
         for lost in
@@ -165,6 +181,16 @@ begin
             where fate[c.append] = 0;
     end if;
 
+    if cardinality(o_append) > 0 then
+        insert into outbox (tenant_id, message_id, stream_id, version, kind, subject_id)
+            select a_tenant[o.append], o.message_id, o.stream_id, o.version, o.kind, o.subject_id
+            from unnest(o_append, o_message, o_stream, o_version, o_kind, o_subject)
+                as o(append, message_id, stream_id, version, kind, subject_id)
+            where fate[o.append] = 0
+            on conflict (tenant_id, message_id) do update
+                set due_at = excluded.due_at, held = false, attempts = 0, fence = outbox.fence + 1;
+    end if;
+
     if array_remove(a_command, null) <> '{}' then
         insert into commands (tenant_id, command_id, request_hash, result, subject_id, expires_at)
             select a.tenant_id, a.command, a.request, a.result, a.subject_id, clock_timestamp() + interval '24 hours'
@@ -179,6 +205,8 @@ begin
     if cardinality(d_append) > 0 then
         delete from credentials t using unnest(d_append, d_connection) as d(append, connection_id)
             where fate[d.append] = 0 and t.tenant_id = a_tenant[d.append] and t.connection_id = d.connection_id;
+        delete from connection_marks t using unnest(d_append, d_connection) as d(append, connection_id)
+            where fate[d.append] = 0 and t.tenant_id = a_tenant[d.append] and t.connection_id = d.connection_id;
     end if;
 
     if cardinality(x_append) > 0 then
@@ -188,34 +216,37 @@ begin
         loop
             update data_keys t set wrapped_key = null, shredded_at = clock_timestamp()
                 where t.tenant_id = lost.tenant_id and t.subject_id = lost.subject_id and t.shredded_at is null;
-            delete from snapshots t
-                where t.tenant_id = lost.tenant_id and t.stream_id = any (array(
-                    select lost.subject_id
-                    union all
-                    select c.connection_id from credentials c
-                    where c.tenant_id = lost.tenant_id and c.subject_id = lost.subject_id
-                    union all
-                    select u.stream_id from uniques u
-                    where u.tenant_id = lost.tenant_id and u.subject_id = lost.subject_id
-                ));
+            theirs := array(
+                select lost.subject_id
+                union all
+                select c.connection_id from credentials c where c.tenant_id = lost.tenant_id and c.subject_id = lost.subject_id
+                union all
+                select u.stream_id from uniques u where u.tenant_id = lost.tenant_id and u.subject_id = lost.subject_id
+            );
+            delete from snapshots t where t.tenant_id = lost.tenant_id and t.stream_id = any (theirs);
+            -- The queue before the log: an attempt that ends just now is then found in the log.
+            delete from outbox t
+                where t.tenant_id = lost.tenant_id and (t.subject_id = lost.subject_id or t.stream_id = any (theirs));
+            delete from deliveries t where t.tenant_id = lost.tenant_id and t.subject_id = lost.subject_id;
+            delete from deliveries t
+                where t.tenant_id = lost.tenant_id and t.subject_id is null and t.stream_id = any (theirs);
+            delete from connection_marks t where t.tenant_id = lost.tenant_id and t.connection_id = any (theirs);
             delete from credentials t where t.tenant_id = lost.tenant_id and t.subject_id = lost.subject_id;
             delete from uniques t where t.tenant_id = lost.tenant_id and t.subject_id = lost.subject_id;
             delete from commands t where t.tenant_id = lost.tenant_id and t.subject_id = lost.subject_id;
         end loop;
     end if;
 
+    -- Its own key goes at once, with its head; all else that it has may be much, and goes in steps (empty_some).
     if true = any (a_closes) then
         for lost in
-            select a.tenant_id from unnest(a_tenant, a_closes) with ordinality as a(tenant_id, closes, i)
+            select a.tenant_id, a.slot from unnest(a_tenant, a_slot, a_closes) with ordinality as a(tenant_id, slot, closes, i)
             where a.closes and fate[a.i] = 0
         loop
+            update tenant_heads h set closed_at = h_at[lost.slot] where h.tenant_id = lost.tenant_id;
             update data_keys t set wrapped_key = null, shredded_at = clock_timestamp()
-                where t.tenant_id = lost.tenant_id and t.shredded_at is null;
-            delete from credentials t where t.tenant_id = lost.tenant_id;
-            delete from uniques t where t.tenant_id = lost.tenant_id;
-            delete from commands t where t.tenant_id = lost.tenant_id;
-            delete from snapshots t where t.tenant_id = lost.tenant_id;
-            delete from token_marks t where t.tenant_id = lost.tenant_id;
+                where t.tenant_id = lost.tenant_id and t.subject_id = lost.tenant_id and t.shredded_at is null;
+            insert into emptying (tenant_id) values (lost.tenant_id);
         end loop;
     end if;
 
@@ -224,43 +255,100 @@ begin
         perform pg_notify('causeway_events', '');
     end if;
 
-    -- The heads are locked, so that the order in which these parts run does not matter.
+    -- Whoever lost takes no position.
+    if 0 <> any (fate) then
+        h_events := array_fill(0, array[cardinality(h_tenant)]);
+        for i in 1 .. cardinality(a_slot) loop
+            continue when fate[i] <> 0;
+            a_before[i] := h_events[a_slot[i]];
+            h_events[a_slot[i]] := h_events[a_slot[i]] + a_events[i];
+        end loop;
+    end if;
+
+    update tenant_heads h set position = h.position + m.events, last_recorded_at = m.at
+        from unnest(h_tenant, h_events, h_at) as m(tenant_id, events, at) where m.events > 0 and h.tenant_id = m.tenant_id;
+
+    insert into events (tenant_id, stream_id, version, position, topic, state, metadata, recorded_at)
+        select a_tenant[e.append], e.stream_id, e.version, h_position[a_slot[e.append]] + a_before[e.append] + e.number,
+            e.topic, e.state, e.metadata, h_at[a_slot[e.append]]
+        from unnest(e_append, e_number, e_stream, e_version, e_topic, e_state, e_metadata)
+            as e(append, number, stream_id, version, topic, state, metadata)
+        where fate[e.append] = 0;
+
+    insert into streams (tenant_id, stream_id, stream_type, version)
+        select a_tenant[s.append], s.stream_id, s.type, s.version
+        from unnest(s_append, s_stream, s_type, s_version) as s(append, stream_id, type, version)
+        where fate[s.append] = 0
+        on conflict (tenant_id, stream_id) do update set version = excluded.version;
+
+    insert into dirty (tenant_id, position)
+        select m.tenant_id, m.position + m.events from unnest(h_tenant, h_position, h_events) as m(tenant_id, position, events)
+        where m.events > 0;
+
     return query
-        with moved as (
-            update tenant_heads h
-            set position = h.position + w.events,
-                last_recorded_at = greatest(h.last_recorded_at, clock_timestamp()),
-                closed_at = case when w.closes then greatest(h.last_recorded_at, clock_timestamp()) end
-            from (
-                select a.tenant_id, sum(a.events) as events, bool_or(a.closes) as closes
-                from unnest(a_tenant, a_events, a_closes) with ordinality as a(tenant_id, events, closes, i)
-                where fate[a.i] = 0 group by a.tenant_id
-            ) w
-            where h.tenant_id = w.tenant_id
-            returning h.tenant_id, h.position - w.events as base, h.position, h.last_recorded_at
-        ), stored as (
-            insert into events (tenant_id, stream_id, version, position, topic, state, metadata, recorded_at)
-            select m.tenant_id, e.stream_id, e.version, m.base + row_number() over (partition by m.tenant_id order by e.i),
-                e.topic, e.state, e.metadata, m.last_recorded_at
-            from unnest(e_append, e_stream, e_version, e_topic, e_state, e_metadata)
-                with ordinality as e(append, stream_id, version, topic, state, metadata, i)
-            join moved m on m.tenant_id = a_tenant[e.append]
-            where fate[e.append] = 0
-        ), grown as (
-            insert into streams (tenant_id, stream_id, stream_type, version)
-            select a_tenant[s.append], s.stream_id, s.type, s.version
-            from unnest(s_append, s_stream, s_type, s_version) as s(append, stream_id, type, version)
-            where fate[s.append] = 0
-            on conflict (tenant_id, stream_id) do update set version = excluded.version
-        ), marked as (
-            insert into dirty (tenant_id, position) select m.tenant_id, m.position from moved m where m.position > m.base
-        )
-        select fate[a.i], known[a.i],
-            (m.base + sum(case when fate[a.i] = 0 then a.events else 0 end) over (partition by a.tenant_id order by a.i))::bigint,
-            m.last_recorded_at
-        from unnest(a_tenant, a_events) with ordinality as a(tenant_id, events, i)
-        left join moved m on m.tenant_id = a.tenant_id
-        order by a.i;
+        select fate[a.i], known[a.i], h_position[a.slot] + a.before + a.events, h_at[a.slot]
+        from unnest(a_slot, a_before, a_events) with ordinality as a(slot, before, events, i) order by a.i;
+end $$;
+
+-- One step in emptying a closed tenant; answers how many rows it took. Fewer than it might: nothing is left but the history.
+-- Whoever takes a step waits for the one who is taking one, and goes on from there: what is removed stays in the indexes for
+-- as long as anybody reads an older state, and is not gone through again. What becomes rows of another place is emptied before it.
+create function empty_some(of_tenant uuid, at_most integer) returns integer
+language plpgsql
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+as $$
+declare
+    places constant text[] := array[
+        'data_keys', 'credentials', 'uniques', 'commands', 'snapshots', 'token_marks',
+        'outbox', 'deliveries', 'failing_webhooks', 'connection_marks'
+    ];
+    keys constant text[] := array[
+        'subject_id', 'connection_id, version', 'kind, key', 'command_id', 'stream_id', 'token_id',
+        'message_id', 'message_id', 'address', 'connection_id'
+    ];
+    mark emptying;
+    key text;
+    taken integer := 0;
+    found_there integer;
+begin
+    select m.* into mark from emptying m where m.tenant_id = of_tenant for update;
+    if not found then
+        return 0;
+    end if;
+    while mark.place <= cardinality(places) loop
+        key := keys[mark.place];
+        -- Data keys stay, without what they were. What others take away meanwhile is counted too: few are left, or none.
+        execute format(
+            'with step as materialized (select %2$s from %1$I where tenant_id = $1%3$s order by %2$s limit $2), '
+            'removed as (%4$s and t.tenant_id = $1 and (%5$s) = (%6$s)) '
+            'select count(*), (select array[%7$s] from step order by (%2$s) desc limit 1) from step',
+            places[mark.place],
+            key,
+            (select format(' and (%s) > (%s)', key, string_agg(quote_literal(u.part), ', ' order by u.i))
+                from unnest(mark.up_to) with ordinality as u(part, i) having count(*) > 0),
+            case places[mark.place]
+                when 'data_keys' then 'update data_keys t set wrapped_key = null, shredded_at = clock_timestamp() from step s '
+                    'where t.shredded_at is null'
+                else format('delete from %I t using step s where true', places[mark.place])
+            end,
+            regexp_replace(key, '\w+', 't.\&', 'g'),
+            regexp_replace(key, '\w+', 's.\&', 'g'),
+            regexp_replace(key, '\w+', '\&::text', 'g')
+        ) into found_there, mark.up_to using of_tenant, at_most - taken;
+        taken := taken + found_there;
+        exit when taken = at_most;
+        mark.place := mark.place + 1;
+        mark.up_to := null;
+    end loop;
+    if taken = at_most then
+        update emptying m set place = mark.place, up_to = mark.up_to where m.tenant_id = of_tenant;
+    else
+        delete from emptying m where m.tenant_id = of_tenant;
+    end if;
+    return taken;
 end $$;
 
 -- Moves a whole stream out of the way; positions stay where they are, rebuilds read both tables.
