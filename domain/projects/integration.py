@@ -44,15 +44,22 @@ class Integration(msgspec.Struct, frozen=True):
     present: bool = False
     app_key: str = ""
     auth_type: str = ""
+    client_id: str | None = None
+    scopes: tuple[str, ...] = ()
 
 
 def evolve(state: Integration, event: Event) -> Integration:
     match event:
         case IntegrationAdded():
-            return Integration(True, event.app_key, event.auth_type)
+            return Integration(True, event.app_key, event.auth_type, event.client_id, event.scopes)
         case IntegrationRemoved():
             return Integration()
     return state
+
+
+def callback_path(project_id: UUID, *, of_installation: bool) -> str:
+    """Where providers send people back to: what is registered with the OAuth client, below the public URL."""
+    return "/platform/installation/oauth" if of_installation else f"/platform/{project_id}/oauth"
 
 
 INTEGRATION = Decider("integration", Integration(), evolve)

@@ -87,6 +87,19 @@ async def test_a_twin_that_is_refused_because_of_the_first_answers_like_the_firs
         await desk.execute(tenant, repeating(key="another"), decide_slowly, int)
 
 
+async def test_a_command_with_nothing_to_write_is_remembered_too(
+    desk: Desk, store: MemoryEventStore, tenant: UUID
+) -> None:
+    async def needless() -> tuple[None, int]:
+        return None, 7
+
+    assert await desk.execute(tenant, repeating(), needless, int) == 7
+    assert await desk.execute(tenant, repeating(), counting(desk, tenant, new_id()), int) == 7
+    with pytest.raises(IdempotencyKeyReused):
+        await desk.execute(tenant, repeating(b"another"), needless, int)
+    assert await store.read_tenant(tenant) == []
+
+
 async def test_a_refusal_is_not_remembered(desk: Desk, tenant: UUID) -> None:
     async def refuse() -> tuple[Changes, int]:
         raise Full

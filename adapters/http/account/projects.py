@@ -1,9 +1,10 @@
-"""Projects, their tokens and their integrations, under /subscriptions/v2."""
+"""Projects and their tokens, under /subscriptions/v2."""
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -13,20 +14,19 @@ from aiohttp import web
 from adapters.http.account.callers import member, member_of_project
 from adapters.http.account.paging import PageQuery, cut, paged
 from adapters.http.problems import BadRequest, TokenInvalid
-from adapters.http.routes import Call, Route
+from adapters.http.routes import TENANT, Call, Route
 from adapters.http.services import Services
-from domain.apps.catalogue import AppNotFound, UnknownAuthType
+from domain.connections.linking import origin_of
+from domain.deliveries.endpoint import Notice
 from domain.ids import parse_id
-from domain.projects.integration import IntegrationAlreadyExists, IntegrationNotFound
 from domain.projects.project import ProjectNotFound, ProjectSettings
 from domain.projects.token import ProjectTokenNotFound
-from domain.projects.use_cases import NewIntegration
-from projections.integrations import IntegrationRow
 from projections.projects import ProjectRow
 
 PREFIX = "/subscriptions/v2"
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Address = Annotated[str, msgspec.Meta(max_length=2000)]
+_HOST = re.compile(r"([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:\d+)?")
 
 
 class ProjectBody(msgspec.Struct):
@@ -38,13 +38,21 @@ class ProjectBody(msgspec.Struct):
     allowed_origins: Annotated[list[Address], msgspec.Meta(max_length=100)] = []
 
 
-class ProjectEntry(msgspec.Struct):
+class ProjectEntry(msgspec.Struct, omit_defaults=True):
+    """``webhook_secret`` is in the answer to its creation, and never again. A webhook is disabled when nothing has arrived for
+    five days; ``webhook_message`` says why, and a new address or sending something again enables it.
+    """
+
     id: UUID
     name: str
     webhook_url: str
     logo_url: str | None
     allowed_origins: list[str]
     created_at: datetime
+    webhook_status: Literal["active", "disabled"]
+    webhook_disabled_at: datetime | None
+    webhook_message: str | None
+    webhook_secret: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class TokenBody(msgspec.Struct):
@@ -61,14 +69,6 @@ class TokenEntry(msgspec.Struct, omit_defaults=True):
     token: str | msgspec.UnsetType = msgspec.UNSET
 
 
-class IntegrationBody(msgspec.Struct):
-    app_key: Name
-    auth_type: str | None = None
-    client_id: str | None = None
-    client_secret: str | None = None
-    scopes: list[str] = []
-
-
 async def list_projects(services: Services, call: Call) -> web.Response:
     known = await member(services, call)
     page = call.query().page()
@@ -79,8 +79,10 @@ async def list_projects(services: Services, call: Call) -> web.Response:
 async def create_project(services: Services, call: Call) -> ProjectEntry:
     known = await member(services, call)
     settings = _settings(await call.body())
-    project_id = await services.projects.create(known.company_id, await known.caller(), settings)
-    return await _read(services, project_id)
+    made, created_at = await services.projects.create(known.company_id, await known.caller(), settings)
+    entry = _as_written(made.project_id, made.settings, created_at, None)
+    entry.webhook_secret = made.webhook_secret
+    return entry
 
 
 async def get_project(services: Services, call: Call) -> ProjectEntry:
@@ -90,13 +92,19 @@ async def get_project(services: Services, call: Call) -> ProjectEntry:
 
 async def put_project(services: Services, call: Call) -> ProjectEntry:
     known, project_id = await member_of_project(services, call)
-    await services.projects.change(project_id, await known.caller(), _settings(await call.body()))
-    return await _read(services, project_id)
+    settings = _settings(await call.body())
+    changed, created_at = await services.projects.change(project_id, await known.caller(), settings)
+    return _as_written(project_id, changed.settings, created_at, changed.notice)
 
 
 async def delete_project(services: Services, call: Call) -> None:
-    known, project_id = await member_of_project(services, call)
+    """What a repeated request is answered with outlives the project: so it is looked for before the project is."""
+    known = await member(services, call)
+    project_id = parse_id(call.request.match_info["id"])
+    if project_id is None:
+        raise ProjectNotFound
     await services.projects.delete(known.company_id, project_id, await known.caller())
+    call.request[TENANT] = str(project_id)
 
 
 async def list_tokens(services: Services, call: Call) -> web.Response:
@@ -109,10 +117,8 @@ async def list_tokens(services: Services, call: Call) -> web.Response:
 async def create_token(services: Services, call: Call) -> TokenEntry:
     known, project_id = await member_of_project(services, call)
     body: TokenBody = await call.body()
-    issued = await services.projects.issue_token(project_id, await known.caller(), body.name)
-    row = await services.token_queries.one(project_id, issued.token_id)
-    created_at = row.created_at if row else services.clock()
-    return TokenEntry(issued.token_id, body.name, created_at, None, issued.token)
+    issued, created_at = await services.projects.issue_token(project_id, await known.caller(), body.name)
+    return TokenEntry(issued.token_id, issued.name, created_at, None, issued.token)
 
 
 async def delete_token(services: Services, call: Call) -> None:
@@ -123,34 +129,6 @@ async def delete_token(services: Services, call: Call) -> None:
     await services.projects.revoke_token(project_id, await known.caller(), token_id)
 
 
-async def list_integrations(services: Services, call: Call) -> web.Response:
-    _, project_id = await member_of_project(services, call)
-    listing = await services.integration_queries.list(project_id, call.query().page())
-    return paged(listing.items, listing.total, listing.page)
-
-
-async def create_integration(services: Services, call: Call) -> IntegrationRow:
-    known, project_id = await member_of_project(services, call)
-    body: IntegrationBody = await call.body()
-    new = NewIntegration(
-        app_key=body.app_key,
-        auth_type=body.auth_type,
-        client_id=body.client_id,
-        client_secret=body.client_secret,
-        scopes=tuple(body.scopes),
-    )
-    await services.projects.add_integration(project_id, await known.caller(), new)
-    row = await services.integration_queries.one(project_id, body.app_key)
-    if row is None:
-        raise IntegrationNotFound
-    return row
-
-
-async def delete_integration(services: Services, call: Call) -> None:
-    known, project_id = await member_of_project(services, call)
-    await services.projects.remove_integration(project_id, await known.caller(), call.segment("app_key"))
-
-
 async def _read(services: Services, project_id: UUID) -> ProjectEntry:
     rows = await services.project_queries.rows([project_id])
     if not rows:
@@ -159,7 +137,26 @@ async def _read(services: Services, project_id: UUID) -> ProjectEntry:
 
 
 def _entry(row: ProjectRow) -> ProjectEntry:
-    return ProjectEntry(row.project_id, row.name, row.webhook_url, row.logo_url, row.allowed_origins, row.created_at)
+    settings = ProjectSettings(
+        name=row.name, webhook_url=row.webhook_url, logo_url=row.logo_url, allowed_origins=tuple(row.allowed_origins)
+    )
+    return _as_written(row.project_id, settings, row.created_at, row.notice)
+
+
+def _as_written(
+    project_id: UUID, settings: ProjectSettings, created_at: datetime, notice: Notice | None
+) -> ProjectEntry:
+    return ProjectEntry(
+        project_id,
+        settings.name,
+        settings.webhook_url,
+        settings.logo_url,
+        list(settings.allowed_origins),
+        created_at,
+        "active" if notice is None else "disabled",
+        notice.at if notice else None,
+        notice.message if notice else None,
+    )
 
 
 def _settings(body: ProjectBody) -> ProjectSettings:
@@ -188,9 +185,9 @@ def _web_address(text: str, member: str) -> str:
 def _origin(text: str) -> str:
     """An origin as browsers send it (RFC 6454, 6.1): scheme, host, and port if it is not the default."""
     parts = urlsplit(_web_address(text, "allowed_origins"))
-    if parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise BadRequest("allowed_origins are origins such as https://app.example.com, without a path.")
-    return f"{parts.scheme}://{parts.netloc}".lower()
+    if parts.path not in ("", "/") or parts.query or parts.fragment or not _HOST.fullmatch(parts.netloc.lower()):
+        raise BadRequest("allowed_origins are origins such as https://app.example.com, in ASCII and without a path.")
+    return origin_of(text)
 
 
 _PROJECT = PREFIX + "/Project/{id}"
@@ -257,31 +254,5 @@ ROUTES = [
         handler=delete_token,
         summary="Revoke an API token",
         refusals=(*_COMMON, ProjectTokenNotFound),
-    ),
-    Route(
-        method="GET",
-        path=_PROJECT + "/Integrations",
-        handler=list_integrations,
-        summary="The apps that a project has registered",
-        query=PageQuery,
-        answer=list[IntegrationRow],
-        refusals=_COMMON,
-    ),
-    Route(
-        method="POST",
-        path=_PROJECT + "/Integration",
-        handler=create_integration,
-        summary="Register an app",
-        status=201,
-        body=IntegrationBody,
-        answer=IntegrationRow,
-        refusals=(*_COMMON, BadRequest, AppNotFound, UnknownAuthType, IntegrationAlreadyExists),
-    ),
-    Route(
-        method="DELETE",
-        path=_PROJECT + "/Integration/{app_key}",
-        handler=delete_integration,
-        summary="Remove an app",
-        refusals=(*_COMMON, IntegrationNotFound),
     ),
 ]

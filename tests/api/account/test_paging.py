@@ -34,9 +34,10 @@ async def test_every_list_sends_it(api: Api, session: str) -> None:
         answer = await api.manage("GET", route.path.replace("{id}", own_id), token=session)
         said = msgspec.json.decode(answer.headers["X-Pagination"])
         assert set(said) == MEMBERS, route.path
-        assert said["total_Count"] == len(answer.json)
-        assert (said["page_Size"], said["current_Page"], said["total_Pages"]) == (100, 1, 1)
-        assert (said["previous_Page"], said["next_Page"]) == ("No", "No")
+        assert min(said["total_Count"], 100) == len(answer.json)
+        pages = max(1, -(-said["total_Count"] // 100))
+        assert (said["page_Size"], said["current_Page"], said["total_Pages"]) == (100, 1, pages)
+        assert (said["previous_Page"], said["next_Page"]) == ("No", "Yes" if pages > 1 else "No")
 
 
 async def test_pages_partition_a_list(api: Api) -> None:

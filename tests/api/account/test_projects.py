@@ -21,11 +21,15 @@ async def test_a_created_project_answers_its_full_entry(api: Api) -> None:
     created = await api.manage("POST", PROJECT, FULL)
     assert created.status == 201
     entry = created.json
-    assert set(entry) == {"id", "name", "webhook_url", "logo_url", "allowed_origins", "created_at"}
+    assert set(entry) == {
+        *{"id", "name", "webhook_url", "logo_url", "allowed_origins", "created_at"},
+        *{"webhook_status", "webhook_disabled_at", "webhook_message", "webhook_secret"},
+    }
     assert {name: entry[name] for name in FULL} == {
         **FULL,
         "allowed_origins": ["https://app.shop.example", "https://shop.example:8443"],
     }
+    assert entry.pop("webhook_secret").startswith("whsec_")
     assert (await api.manage("GET", f"{PROJECT}/{entry['id']}")).json == entry
     listed = (await api.manage("GET", "/subscriptions/v2/Projects")).json
     assert [project["name"] for project in listed] == ["Quickstart", "Shop"]
@@ -33,6 +37,7 @@ async def test_a_created_project_answers_its_full_entry(api: Api) -> None:
 
 async def test_put_replaces_so_that_absent_members_become_null(api: Api) -> None:
     entry = (await api.manage("POST", PROJECT, FULL)).json
+    del entry["webhook_secret"]
     bare = {"name": "Store", "webhook_url": "https://store.example/hooks"}
     put = await api.manage("PUT", f"{PROJECT}/{entry['id']}", bare)
     assert put.status == 200
@@ -42,6 +47,7 @@ async def test_put_replaces_so_that_absent_members_become_null(api: Api) -> None
 
 async def test_putting_what_is_there_already_stores_nothing(api: Api, wired: Causeway) -> None:
     entry = (await api.manage("POST", PROJECT, FULL)).json
+    del entry["webhook_secret"]
     before = await stored(wired.pool)
     again = await api.manage("PUT", f"{PROJECT}/{entry['id']}", FULL)
     assert (again.status, again.json) == (200, entry)
