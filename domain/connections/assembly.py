@@ -10,8 +10,11 @@ import msgspec
 from domain.apps.catalogue import Catalogue
 from domain.apps.proving import CredentialProver
 from domain.connections.authorization import Authorizations
+from domain.connections.connecting import Connecting
+from domain.connections.customers import CustomerConnections
 from domain.connections.linking import Linking
 from domain.connections.oauth import Client, OAuthClient
+from domain.connections.obtaining import Obtaining
 from domain.connections.owners import Owners
 from domain.connections.refresher import LEASE, NoteUse, Refresher
 from domain.connections.revoking import Revoker
@@ -41,6 +44,8 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
 
 class ConnectionUseCases(msgspec.Struct, frozen=True):
     commands: ConnectionCommands
+    connecting: Connecting
+    of_customers: CustomerConnections
     linking: Linking
     authorizations: Authorizations
     refresher: Refresher
@@ -56,11 +61,15 @@ def assemble(desk: Desk, around: Surroundings) -> ConnectionUseCases:
     reader = IntegrationReader(desk.store)
     targets = Targets(desk.store, desk.vault, around.catalogue, reader, around.installation)
     owners = Owners(desk.store, desk.vault, targets)
+    obtaining = Obtaining(targets, around.oauth, around.prover)
+    linking = Linking(desk, targets, around.clock, around.public_url)
     revoker = Revoker(desk, targets, around.oauth)
     return ConnectionUseCases(
-        ConnectionCommands(desk, owners, targets, around.prover, revoker, around.clock),
-        Linking(desk, owners, targets, around.clock, around.public_url),
-        Authorizations(desk, owners, targets, around.oauth, around.clock, around.public_url),
+        ConnectionCommands(desk, owners, targets, revoker, around.clock),
+        Connecting(desk, owners, targets, obtaining, linking, around.clock),
+        CustomerConnections(desk, owners, targets, revoker, around.clock),
+        linking,
+        Authorizations(desk, owners, targets, obtaining, around.oauth, around.clock, around.public_url),
         Refresher(
             desk,
             targets,

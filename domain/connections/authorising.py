@@ -40,12 +40,15 @@ class GrantNotFound(NotFound):
 
 
 class Whose(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose connection, to what, by which scheme. ``replaces``: a valid one gives way instead of refusing."""
+    """Whose connection, to what, by which scheme. ``replaces``: a valid one gives way instead of refusing. One that has a
+    ``sealed_name`` keeps it when it is connected again without one.
+    """
 
     end_user_id: UUID | None
     app_key: str
     auth_type: str
     name: str = ""
+    sealed_name: Sealed | None = None
     is_default: bool = True
     replaces: bool
     now: datetime
@@ -83,6 +86,7 @@ def request(state: Connection, whose: Whose) -> tuple[Event, ...]:
             app_key=whose.app_key,
             auth_type=whose.auth_type,
             name=whose.name,
+            sealed_name=whose.sealed_name or state.sealed_name,
             is_default=whose.is_default,
         ),
     )
@@ -96,6 +100,7 @@ def import_token(state: Connection, whose: Whose, life: Life, credential_version
             app_key=whose.app_key,
             auth_type=whose.auth_type,
             name=whose.name,
+            sealed_name=whose.sealed_name or state.sealed_name,
             is_default=whose.is_default,
             credential_version=credential_version,
             scopes=life.scopes,
@@ -113,6 +118,7 @@ def connect_app(state: Connection, whose: Whose, credential_version: int) -> tup
             app_key=whose.app_key,
             auth_type=whose.auth_type,
             name=whose.name,
+            sealed_name=whose.sealed_name or state.sealed_name,
             is_default=whose.is_default,
             credential_version=credential_version,
         ),
@@ -133,6 +139,7 @@ def link(
             app_key=whose.app_key,
             auth_type=whose.auth_type,
             name=whose.name,
+            sealed_name=whose.sealed_name or state.sealed_name,
             is_default=whose.is_default,
             credential_version=credential_version,
             obtained_at=life.obtained_at,
@@ -146,7 +153,8 @@ def link(
 
 
 def delete(state: Connection) -> tuple[Event, ...]:
-    if not state.present:
+    """Also of one that still waits for its link to be followed."""
+    if not state.app_key:
         raise ConnectionNotFound
     return (ConnectionDeleted(),)
 
@@ -161,6 +169,8 @@ def grant(state: Connection, made: Grant) -> tuple[Event, ...]:
             grant_id=made.grant_id,
             instance_id=made.instance_id,
             end_user_id=state.end_user_id,
+            app_key=state.app_key,
+            sealed_name=state.sealed_name,
             capabilities=made.capabilities,
         ),
     )

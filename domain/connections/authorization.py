@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
-from collections.abc import Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from contextlib import asynccontextmanager
 from hashlib import sha256
 from typing import TypeVar
 from uuid import UUID
 
 import msgspec
 
-from domain.apps.app import KeyScheme, OAuth1Scheme, OAuth2Scheme
+from domain.apps.app import OAuth1Scheme
 from domain.apps.connection_fields import check_fields
 from domain.connections import connect_link as links
 from domain.connections.completing import Completion
 from domain.connections.connect_link import CONNECT_LINK, Authorization, LinkIssued
-from domain.connections.linking import parse_link
+from domain.connections.linking import link_text, living, parse_link
 from domain.connections.oauth import (
     OAuthClient,
     Obtained,
@@ -24,17 +25,16 @@ from domain.connections.oauth import (
     RequestToken,
     Target,
 )
+from domain.connections.obtaining import PROVIDER_SECONDS, Gain, Obtaining
 from domain.connections.owners import Owners
-from domain.connections.provider_errors import explained
+from domain.connections.provider_errors import explained, reason_of
 from domain.connections.secret import Secret, read_secret
 from domain.connections.targets import Targets
 from domain.deciding import Caller, Changes, Desk, load
 from domain.errors import Refusal, UpstreamFailed
 from domain.ids import OAUTH_STATE, StreamToken, mint_stream_token, parse_stream_token
-from domain.ports import Clock, SealedCredential, StreamEvents, credential_context
-
-PROVIDER_SECONDS = 20.0
-"""How long a person who comes back waits for the provider at most."""
+from domain.ports import Clock, Lost, SealedCredential, StreamEvents, credential_context
+from domain.projects.integration import callback_path
 
 _CALLER = Caller("end_user:connect_page")
 Answer = TypeVar("Answer")
@@ -44,6 +44,24 @@ class ProviderSaidNo(UpstreamFailed):
     """The application did not let the account be connected."""
 
     code = "provider_said_no"
+
+    def __init__(self, message: str | None = None, reason: str = "") -> None:
+        """``reason``: the provider's own error code, where it is a registered one."""
+        super().__init__(message)
+        self.reason = reason
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of a way to the provider and back: ``refusal`` None when it is connected. ``link`` is the link's token, with
+    which this person may try again.
+    """
+
+    issued: LinkIssued
+    link: str
+    refusal: Refusal | None = None
+
+    def __repr__(self) -> str:
+        return f"Outcome({self.issued.app_key}, {self.refusal!r})"
 
 
 class Return(msgspec.Struct, frozen=True):
@@ -64,11 +82,19 @@ class Authorizations:
     """``public_url`` is where people reach this service; callbacks begin with it."""
 
     def __init__(
-        self, desk: Desk, owners: Owners, targets: Targets, oauth: OAuthClient, clock: Clock, public_url: str
+        self,
+        desk: Desk,
+        owners: Owners,
+        targets: Targets,
+        obtaining: Obtaining,
+        oauth: OAuthClient,
+        clock: Clock,
+        public_url: str,
     ) -> None:
         self._desk = desk
         self._completion = Completion(desk, owners, clock)
         self._targets = targets
+        self._obtaining = obtaining
         self._oauth = oauth
         self._clock = clock
         self._public_url = public_url
@@ -77,10 +103,14 @@ class Authorizations:
         """Where the person goes to consent. ``cookie`` is the secret that this browser keeps until it comes back.
 
         LinkNotFound, LinkUsedUp, InvalidFields, IntegrationNotFound, ClientMissing; ProviderSaidNo when the first step of
-        OAuth 1.0a fails.
+        OAuth 1.0a fails, or a field does not fit the provider's address.
         """
         token = parse_link(text)
-        issued = await self._live(token)
+        async with _gone_is_not_found():
+            return await self._begin(token, fields, cookie)
+
+    async def _begin(self, token: StreamToken, fields: Mapping[str, object], cookie: str) -> str:
+        issued = await living(self._desk, token, self._clock())
         target, redirect_uri = await self._target(token.tenant_id, issued, fields)
         state_text, state_token = mint_stream_token(OAUTH_STATE, token.tenant_id, token.stream_id)
         request_token: RequestToken | None = None
@@ -100,57 +130,45 @@ class Authorizations:
             return Changes(streams=(stream,), credentials=(credential,)), state.authorizations + 1
 
         number = await self._desk.execute(token.tenant_id, _CALLER, decide)
-        if request_token is not None:
-            return self._oauth.authorize_url_for(target, request_token)
         verifier = await self._verifier(token, number)
-        scopes = await self._scopes(token.tenant_id, target)
-        return self._oauth.authorize_url(
-            target, redirect_uri=redirect_uri, state=state_text, verifier=verifier, scopes=scopes
-        )
+        scopes = self._targets.scopes((await self._targets.integration(token.tenant_id, issued.app_key))[1])
+        try:
+            if request_token is not None:
+                return self._oauth.authorize_url_for(target, request_token)
+            return self._oauth.authorize_url(
+                target, redirect_uri=redirect_uri, state=state_text, verifier=verifier, scopes=scopes
+            )
+        except ProviderRefused as refused:
+            raise ProviderSaidNo(refused.message) from None
 
-    async def finish(self, answer: Return, cookie: str, callback: str) -> LinkIssued:
-        """The person came back from the provider to ``callback``, a path of ours: what was linked.
-
-        StateInvalid, ProviderSaidNo, DifferentAccount, IntegrationNotFound, LinkNotFound.
+    async def finish(self, answer: Return, cookie: str, callback: str) -> Outcome:
+        """The person came back from the provider to ``callback``, a path of ours. Only the browser that was sent there learns more
+        than StateInvalid; what else went wrong is in the outcome.
         """
         token = parse_stream_token(OAUTH_STATE, answer.state)
         if token is None:
             raise links.StateInvalid
         issued, authorization = await self._take_back(token, cookie)
-        try:
-            target, obtained = await self._exchanged(token, issued, authorization, answer, callback)
-            await self._completion.store(token, issued, target, obtained)
-        except Refusal as refusal:
-            await self._note_failure(token, refusal)
-            raise
-        return issued
+        async with _gone_is_not_found():
+            link, _ = link_text(await self._desk.vault.tenant_key(token.tenant_id), token.tenant_id, token.stream_id)
+            try:
+                gain = await self._exchanged(token, issued, authorization, answer, callback)
+                await self._completion.store(token, issued, gain)
+            except Refusal as refusal:
+                await self._note_failure(token, refusal)
+                return Outcome(issued, link, refusal)
+        return Outcome(issued, link)
 
-    async def submit(self, text: str, fields: Mapping[str, object]) -> LinkIssued:
+    async def submit(self, text: str, fields: Mapping[str, object]) -> None:
         """The person filled in the page's form: connects an app that needs no consent at a provider.
 
-        LinkNotFound, LinkUsedUp, InvalidFields, ProviderSaidNo, IntegrationNotFound, ClientMissing.
+        LinkNotFound, LinkUsedUp, IntegrationNotFound, ClientMissing, InvalidFields, CredentialRejected, CannotProve.
         """
         token = parse_link(text)
-        issued = await self._live(token)
-        target, _ = await self._target(token.tenant_id, issued, fields)
-        obtained = None
-        if not isinstance(target.scheme, KeyScheme):
-            scopes = await self._scopes(token.tenant_id, target)
-            obtained = await self._ask(target, self._oauth.obtain(target, scopes=scopes, seconds=PROVIDER_SECONDS))
-        await self._completion.store(token, issued, target, obtained)
-        return issued
-
-    async def where_from(self, state: str) -> LinkIssued | None:
-        """Which link an answer claims to belong to, to tell the person and the window that opened it; proves nothing."""
-        token = parse_stream_token(OAUTH_STATE, state)
-        if token is None:
-            return None
-        found, _ = await load(self._desk.store, CONNECT_LINK, token.tenant_id, token.stream_id)
-        return found.issued
-
-    async def _live(self, token: StreamToken) -> LinkIssued:
-        state, _ = await load(self._desk.store, CONNECT_LINK, token.tenant_id, token.stream_id)
-        return links.live(state, token.digest, self._clock())
+        async with _gone_is_not_found():
+            issued = await living(self._desk, token, self._clock())
+            gain = await self._obtaining.gain(token.tenant_id, issued.app_key, fields, prove=issued.proves)
+            await self._completion.store(token, issued, gain)
 
     async def _target(self, project_id: UUID, issued: LinkIssued, fields: Mapping[str, object]) -> tuple[Target, str]:
         """The provider with the checked fields, and the callback that its answer must come to."""
@@ -159,11 +177,6 @@ class Authorizations:
         checked = check_fields(scheme, fields)
         target = await self._targets.target(project_id, integration.app_key, integration.auth_type, checked)
         return target, self._public_url + callback_path(project_id, of_installation=not integration.client_id)
-
-    async def _scopes(self, project_id: UUID, target: Target) -> tuple[str, ...]:
-        _, integration = await self._targets.integration(project_id, target.app.key)
-        defaults = target.scheme.default_scopes if isinstance(target.scheme, OAuth2Scheme) else ()
-        return integration.scopes or defaults
 
     async def _kept(
         self, token: StreamToken, version: int, target: Target, request_token: RequestToken | None
@@ -199,7 +212,7 @@ class Authorizations:
 
     async def _exchanged(
         self, token: StreamToken, issued: LinkIssued, authorization: Authorization, answer: Return, callback: str
-    ) -> tuple[Target, Obtained]:
+    ) -> Gain:
         kept = await self._desk.vault.credential(token.tenant_id, token.stream_id)
         if kept is None or kept[0] != authorization.number:
             raise links.StateInvalid
@@ -212,24 +225,26 @@ class Authorizations:
         except ProviderRefused:
             raise links.StateInvalid from None
         if answer.error:
-            raise ProviderSaidNo(explained(target.app.name, answer.error))
+            raise _said_no(target, answer.error)
         if isinstance(target.scheme, OAuth1Scheme):
-            if answer.oauth_token != secret.access_token or not answer.oauth_verifier:
-                raise ProviderSaidNo(explained(target.app.name, "access_denied"))
-            request_token = RequestToken(answer.oauth_token, secret.token_secret or "")
-            asked = self._oauth.exchange_verifier(
-                target, request_token, verifier=answer.oauth_verifier, seconds=PROVIDER_SECONDS
-            )
-            return target, await self._ask(target, asked)
+            return Gain(target, await self._verified(target, secret, answer))
         if not answer.code:
-            raise ProviderSaidNo(explained(target.app.name, "invalid_request"))
+            raise _said_no(target, "invalid_request")
         verifier = await self._verifier(token, authorization.number)
-        return target, await self._ask(
-            target,
-            self._oauth.exchange(
-                target, code=answer.code, redirect_uri=redirect_uri, verifier=verifier, seconds=PROVIDER_SECONDS
-            ),
+        asked = self._oauth.exchange(
+            target, code=answer.code, redirect_uri=redirect_uri, verifier=verifier, seconds=PROVIDER_SECONDS
         )
+        return Gain(target, await self._ask(target, asked))
+
+    async def _verified(self, target: Target, secret: Secret, answer: Return) -> Obtained:
+        """OAuth 1.0a: the request token must be the one that this way began with."""
+        if answer.oauth_token != secret.access_token or not answer.oauth_verifier:
+            raise _said_no(target, "access_denied")
+        request_token = RequestToken(answer.oauth_token, secret.token_secret or "")
+        asked = self._oauth.exchange_verifier(
+            target, request_token, verifier=answer.oauth_verifier, seconds=PROVIDER_SECONDS
+        )
+        return await self._ask(target, asked)
 
     async def _note_failure(self, token: StreamToken, refusal: Refusal) -> None:
         async def decide() -> tuple[Changes, None]:
@@ -243,14 +258,22 @@ class Authorizations:
         try:
             return await call
         except ProviderRefused as refused:
-            raise ProviderSaidNo(refused.message) from None
+            raise ProviderSaidNo(refused.message, reason_of(refused.code)) from None
         except ProviderTrouble as trouble:
             raise ProviderSaidNo(f"{trouble.message} Try again in a moment.") from None
 
 
-def callback_path(project_id: UUID, *, of_installation: bool) -> str:
-    """Where providers send people back to: what a developer registers with the OAuth client."""
-    return "/platform/installation/oauth" if of_installation else f"/platform/{project_id}/oauth"
+def _said_no(target: Target, code: str) -> ProviderSaidNo:
+    return ProviderSaidNo(explained(target.app.name, code), reason_of(code))
+
+
+@asynccontextmanager
+async def _gone_is_not_found() -> AsyncIterator[None]:
+    """Whatever a link belonged to and was deleted or erased meanwhile takes the link along."""
+    try:
+        yield
+    except Lost:
+        raise links.LinkNotFound from None
 
 
 def digest_of(cookie: str) -> bytes:

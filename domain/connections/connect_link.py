@@ -14,11 +14,14 @@ from domain.facts import Fact
 
 LINK_LIFE = timedelta(minutes=30)
 AUTHORIZATION_LIFE = timedelta(minutes=10)
+MOST_AUTHORIZATIONS = 50
+"""How often a person may set out for the provider by one link."""
 
 
 class LinkIssued(Event, frozen=True):
     """``digest`` is the link's. ``connection_id`` is what it connects, ``fact`` what finds that. ``return_url`` and ``origin`` were
-    allowed by the project's settings; ``keeps_account``: another account than before is refused.
+    allowed by the project's settings; ``keeps_account``: another account than before is refused; ``proves``: the app is asked
+    whether what the person fills in works.
     """
 
     TOPIC = "connect_link.issued"
@@ -34,6 +37,7 @@ class LinkIssued(Event, frozen=True):
     name: str = ""
     replaces: bool = False
     keeps_account: bool = False
+    proves: bool = False
 
 
 class AuthorizationStarted(Event, frozen=True):
@@ -130,8 +134,10 @@ def live(state: ConnectLink, digest: bytes, now: datetime) -> LinkIssued:
 def start_authorization(
     state: ConnectLink, digest: bytes, now: datetime, *, state_digest: bytes, cookie_digest: bytes
 ) -> tuple[Event, ...]:
-    """A later start makes the earlier one's state worthless."""
+    """A later start makes the earlier one's state worthless. LinkUsedUp, LinkNotFound."""
     live(state, digest, now)
+    if state.authorizations >= MOST_AUTHORIZATIONS:
+        raise LinkUsedUp("This link was tried too often; ask for a new one.")
     return (
         AuthorizationStarted(
             state_digest=state_digest,

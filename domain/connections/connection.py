@@ -23,7 +23,7 @@ from domain.connections.events import (
 )
 from domain.deciding import Decider
 from domain.errors import Conflict, Invalid, NotFound
-from domain.events import Event
+from domain.events import Event, Sealed
 
 
 class ConnectionNotFound(NotFound):
@@ -87,6 +87,7 @@ class Connection(msgspec.Struct, frozen=True):
     app_key: str = ""
     auth_type: str = ""
     name: str = ""
+    sealed_name: Sealed | None = None
     is_default: bool = True
     scopes: tuple[str, ...] = ()
     obtained_at: datetime | None = None
@@ -128,6 +129,7 @@ def evolve(state: Connection, event: Event) -> Connection:
                 app_key=event.app_key,
                 auth_type=event.auth_type,
                 name=event.name,
+                sealed_name=event.sealed_name,
                 is_default=event.is_default,
             )
         case TokenImported() | AppConnected() | ConnectionLinked():
@@ -180,6 +182,7 @@ def _authorised(state: Connection, event: TokenImported | AppConnected | Connect
         app_key=event.app_key,
         auth_type=event.auth_type,
         name=event.name,
+        sealed_name=event.sealed_name,
         is_default=event.is_default,
         credential_version=event.credential_version,
         rooted_at=event.credential_version,

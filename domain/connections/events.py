@@ -10,13 +10,16 @@ from domain.events import Event, Sealed
 
 
 class ConnectionRequested(Event, frozen=True):
-    """Somebody was given a link to connect this; nothing is connected yet."""
+    """Somebody was given a link to connect this; nothing is connected yet. ``name`` is a name of the developer's own connections;
+    an end user's is often an address of theirs, and stands in ``sealed_name``, here and below.
+    """
 
     TOPIC = "connection.requested"
     end_user_id: UUID | None
     app_key: str
     auth_type: str
     name: str = ""
+    sealed_name: Sealed | None = None
     is_default: bool = True
 
 
@@ -32,6 +35,7 @@ class TokenImported(Event, frozen=True):
     expires_at: datetime | None = None
     renewable: bool = False
     name: str = ""
+    sealed_name: Sealed | None = None
     is_default: bool = True
 
 
@@ -46,6 +50,7 @@ class AppConnected(Event, frozen=True):
     auth_type: str
     credential_version: int
     name: str = ""
+    sealed_name: Sealed | None = None
     is_default: bool = True
 
 
@@ -64,6 +69,7 @@ class ConnectionLinked(Event, frozen=True):
     expires_at: datetime | None = None
     renewable: bool = False
     name: str = ""
+    sealed_name: Sealed | None = None
     is_default: bool = True
     account_digest: bytes = b""
     account_name: Sealed | None = None
@@ -128,6 +134,8 @@ class GrantMade(Event, frozen=True):
     grant_id: UUID
     instance_id: UUID
     end_user_id: UUID | None
+    app_key: str = ""
+    sealed_name: Sealed | None = None
     capabilities: tuple[str, ...] = ()
 
 

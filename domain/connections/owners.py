@@ -6,13 +6,21 @@ from uuid import UUID
 
 import msgspec
 
-from domain.connections.connection import CONNECTION, Connection
+from domain.connections.authorising import delete
+from domain.connections.connection import CONNECTION, Connection, ConnectionAlreadyExists
 from domain.connections.secret import Secret
 from domain.connections.targets import Targets
 from domain.deciding import Changes, load
-from domain.end_users.end_user import EndUserAdded
+from domain.end_users.end_user import END_USER, EndUserAdded, EndUserNotFound
 from domain.events import Event, Sealed
-from domain.facts import Fact, developer_connection_fact, end_user_connection_fact, end_user_fact, integration_fact
+from domain.facts import (
+    Fact,
+    developer_connection_fact,
+    end_user_connection_fact,
+    end_user_fact,
+    integration_fact,
+    named_connection_fact,
+)
 from domain.ids import new_id
 from domain.ports import (
     PERSONAL,
@@ -22,6 +30,7 @@ from domain.ports import (
     FactUse,
     SealedCredential,
     StreamEvents,
+    SubjectForgotten,
     Vault,
     WrappedKey,
     credential_context,
@@ -120,6 +129,63 @@ class Owners:
         held_by = (await self._store.holders(project_id, [fact])).get(fact)
         required = FactChange(FactUse.REQUIRE, integration_fact(app_key), integration_id)
         return Owner(project_id, None, key, fact, held_by, required), integration
+
+    async def of_customer(self, project_id: UUID, end_user_id: UUID, app_key: str, name: str) -> tuple[Found, bool]:
+        """A new connection of that name, for an end user who is known and an app that need not be; and whether it is the default
+        one, which APIs without names see: the first that there is. A default one that nobody has connected yet becomes this.
+
+        EndUserNotFound, ConnectionAlreadyExists.
+        """
+        key, digest = await self.end_user(project_id, end_user_id)
+        fact = named_connection_fact(end_user_id, app_key, key.digest(CONNECTION_NAME, name.encode()))
+        default = end_user_connection_fact(digest, app_key)
+        taken = await self._store.holders(project_id, [fact, default])
+        if fact in taken:
+            raise ConnectionAlreadyExists("The customer has a connection of this name to this provider already.")
+        owner = Owner(end_user_id, end_user_id, key, fact, None, None)
+        if default in taken:
+            state, version = await load(self._store, CONNECTION, project_id, taken[default])
+            if state.present:
+                return Found(owner, new_id(), CONNECTION.initial, 0), False
+            return Found(owner, taken[default], state, version), True
+        connection_id = new_id()
+        claimed = FactChange(FactUse.CLAIM, default, connection_id, end_user_id)
+        owner = msgspec.structs.replace(owner, new_facts=(claimed,))
+        return Found(owner, connection_id, CONNECTION.initial, 0), True
+
+    async def end_user(self, project_id: UUID, end_user_id: UUID) -> tuple[DataKey, bytes]:
+        """Their key, and the digest under which facts know them. EndUserNotFound."""
+        state, _ = await load(self._store, END_USER, project_id, end_user_id)
+        if state.external_id is None:
+            raise EndUserNotFound
+        try:
+            key = await self._vault.key(project_id, end_user_id)
+        except SubjectForgotten:
+            raise EndUserNotFound from None
+        external_id = key.open(PERSONAL, state.external_id.box)
+        return key, await self.end_user_digest(project_id, external_id.decode())
+
+    async def deletion(self, project_id: UUID, connection_id: UUID, state: Connection, version: int) -> Changes:
+        """Deletes the connection, its secrets, and all facts that find it. ConnectionNotFound, EndUserNotFound."""
+        events = delete(state)
+        return Changes(
+            streams=(StreamEvents(connection_id, CONNECTION.stream_type, version, events),),
+            facts=tuple(FactChange(FactUse.RELEASE, fact) for fact in await self._facts(project_id, state)),
+            destroys=(connection_id,),
+            subject_id=state.end_user_id,
+        )
+
+    async def _facts(self, project_id: UUID, state: Connection) -> tuple[Fact, ...]:
+        if state.end_user_id is None:
+            tenant_key = await self._vault.tenant_key(project_id)
+            name_digest = tenant_key.digest(CONNECTION_NAME, state.name.encode())
+            return (developer_connection_fact(state.app_key, name_digest),)
+        key, digest = await self.end_user(project_id, state.end_user_id)
+        facts = [end_user_connection_fact(digest, state.app_key)] if state.is_default else []
+        if state.sealed_name is not None:
+            name_digest = key.digest(CONNECTION_NAME, key.open(PERSONAL, state.sealed_name.box))
+            facts.append(named_connection_fact(state.end_user_id, state.app_key, name_digest))
+        return tuple(facts)
 
     async def again(
         self, project_id: UUID, end_user_id: UUID | None, app_key: str, fact: Fact

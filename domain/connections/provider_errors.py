@@ -20,6 +20,11 @@ _MEANINGS = {
 """RFC 6749, 4.1.2.1 and 5.2; OpenID Connect Core 1.0, 3.1.2.6."""
 
 
+def reason_of(code: str) -> str:
+    """The provider's code where it is a registered one, else nothing: codes that nobody registered may say anything."""
+    return code if code in _MEANINGS else ""
+
+
 def explained(app_name: str, code: str) -> str:
     """A sentence for the person. Of codes that nobody registered only the app is named: they may say anything."""
     return _MEANINGS.get(code, "{app} did not connect the account. Try again.").format(app=app_name)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from functools import partial
+from typing import TypeVar
 from uuid import UUID
 
 import msgspec
@@ -26,16 +27,24 @@ LEASE = timedelta(seconds=60)
 
 _CALLER = Caller("system:refresh")
 _FIRST_LOOK, _LONGEST_LOOK = 0.02, 0.5
-_Key = tuple[UUID, UUID]
+_Key = tuple[UUID, UUID, int]
+_Stored = TypeVar("_Stored")
 NoteUse = Callable[[UUID, UUID, datetime | None], None]
 
 
 class Usable(msgspec.Struct, frozen=True):
-    """A connection and its opened secret, good to be sent."""
+    """A connection and its opened secret of that version."""
 
     connection: Connection
     secret: Secret
     version: int
+
+
+class _NothingToShow:
+    """Read models that a refresh which only begins does not change."""
+
+    async def follow(self, tenant_id: UUID, position: int) -> None:
+        return
 
 
 class Refresher:
@@ -56,6 +65,7 @@ class Refresher:
         lease: timedelta = LEASE,
     ) -> None:
         self._desk = desk
+        self._starting = Desk(desk.store, desk.vault, _NothingToShow())
         self._targets = targets
         self._oauth = oauth
         self._clock = clock
@@ -63,7 +73,8 @@ class Refresher:
         self._note_use = note_use
         self._complain = complain
         self._lease = lease
-        self._flights: dict[_Key, asyncio.Task[None]] = {}
+        self._flights: dict[_Key, asyncio.Task[Usable]] = {}
+        self._draining = False
 
     async def usable(self, project_id: UUID, connection_id: UUID, *, rejected: int = 0) -> Usable:
         """The connection with a token that can be sent. ``rejected``: the credential version that the app has just refused with 401,
@@ -72,44 +83,46 @@ class Refresher:
         ConnectionNotFound, ConnectionUnusable, RefreshTrouble.
         """
         found = await self._usable(project_id, connection_id, rejected)
-        self._note_use(project_id, connection_id, next_look(found.connection, self._clock()))
+        self._note_use(project_id, connection_id, refreshing.next_look(found.connection, self._clock()))
         return found
 
     async def _usable(self, project_id: UUID, connection_id: UUID, rejected: int) -> Usable:
-        state, version, secret = await self._load(project_id, connection_id)
+        found = await self._load(project_id, connection_id)
+        state, now = found.connection, self._clock()
         refreshing.check_usable(state)
-        now = self._clock()
-        is_refused = version <= rejected
+        is_refused = found.version <= rejected
         if not is_refused and not refreshing.is_due(state, now):
-            return Usable(state, secret, version)
+            return found
         if not state.renewable:
-            return await self._as_it_is(project_id, connection_id, Usable(state, secret, version), is_refused)
-        flight = self._flight(project_id, connection_id, version)
-        if not is_refused and refreshing.is_good(state, now):
-            return Usable(state, secret, version)
-        await asyncio.shield(flight)
-        state, version, secret = await self._load(project_id, connection_id)
-        refreshing.check_usable(state)
-        return Usable(state, secret, version)
+            return await self._as_it_is(project_id, connection_id, found, is_refused)
+        is_good = not is_refused and refreshing.is_good(state, now)
+        if is_good and refreshing.is_pausing(state, now):
+            return found
+        flight = self._flight(project_id, connection_id, found)
+        return found if is_good else await asyncio.shield(flight)
 
-    async def renew(self, project_id: UUID, connection_id: UUID) -> Connection:
-        """Renews the token ahead of its end if that is due, and says what the connection is like then. Of a token that cannot be
-        renewed and has run out it says so. Raises as `usable` does.
+    async def renew(self, project_id: UUID, connection_id: UUID, *, in_use: bool = True) -> Connection:
+        """Renews the token of a connection in use ahead of its end if that is due, and says what the connection is like then. Of a
+        token that cannot be renewed and has run out it says so. Raises as `usable` does.
         """
-        state, version, _ = await self._load(project_id, connection_id)
-        now = self._clock()
+        found = await self._load(project_id, connection_id)
+        state, now = found.connection, self._clock()
         if state.ended:
             return state
-        if state.renewable and refreshing.is_due(state, now, refreshing.AHEAD):
-            await asyncio.shield(self._flight(project_id, connection_id, version))
-        elif not state.renewable and refreshing.expire(state, now):
-            await self._tell(project_id, connection_id, partial(refreshing.expire, now=now))
-        return (await self._load(project_id, connection_id))[0]
+        if in_use and state.renewable and refreshing.is_due(state, now, refreshing.AHEAD):
+            return (await asyncio.shield(self._flight(project_id, connection_id, found))).connection
+        if not state.renewable and refreshing.expire(state, now):
+            return await self._tell(project_id, connection_id, partial(refreshing.expire, now=now))
+        return state
 
     async def drain(self) -> None:
-        """Returns when every refresh that has begun has ended and its answer is stored."""
-        while self._flights:
-            await asyncio.wait(self._flights.values())
+        """Returns when every refresh that has begun has ended and its answer is stored; others' refreshes are not waited for."""
+        self._draining = True
+        try:
+            while self._flights:
+                await asyncio.wait(self._flights.values())
+        finally:
+            self._draining = False
 
     async def _as_it_is(self, project_id: UUID, connection_id: UUID, found: Usable, is_refused: bool) -> Usable:
         now = self._clock()
@@ -120,41 +133,50 @@ class Refresher:
         await self._tell(project_id, connection_id, partial(refreshing.expire, now=now))
         raise ConnectionUnusable(refreshing.EXPIRED)
 
-    def _flight(self, project_id: UUID, connection_id: UUID, version: int) -> asyncio.Task[None]:
-        """This process's one refresh of the connection; its trouble is raised to everybody who waits for it."""
-        key = (project_id, connection_id)
+    def _flight(self, project_id: UUID, connection_id: UUID, found: Usable) -> asyncio.Task[Usable]:
+        """This process's one refresh of that credential; its trouble is raised to everybody who waits for it."""
+        key = (project_id, connection_id, found.version)
         flight = self._flights.get(key)
         if flight is None:
-            flight = asyncio.create_task(self._fly(project_id, connection_id, version))
+            flight = asyncio.create_task(self._fly(project_id, connection_id, found))
             self._flights[key] = flight
             flight.add_done_callback(lambda done: self._landed(key, done))
         return flight
 
-    def _landed(self, key: _Key, done: asyncio.Task[None]) -> None:
+    def _landed(self, key: _Key, done: asyncio.Task[Usable]) -> None:
         self._flights.pop(key, None)
         if not done.cancelled():
             done.exception()  # whoever waits has heard of it; often nobody does
 
-    async def _fly(self, project_id: UUID, connection_id: UUID, version: int) -> None:
-        """Until the connection has another credential than that version: by our own refresh, or somebody else's."""
-        look = _FIRST_LOOK
+    async def _fly(self, project_id: UUID, connection_id: UUID, found: Usable) -> Usable:
+        """The connection with another credential than the one that was found: by our own refresh, or somebody else's."""
+        version, look = found.version, _FIRST_LOOK
         while True:
-            state, newest, secret = await self._load(project_id, connection_id)
+            state, now = found.connection, self._clock()
             refreshing.check_usable(state)
-            if newest > version:
-                return
-            now = self._clock()
+            if found.version > version:
+                return found
             if refreshing.is_pausing(state, now):
                 raise RefreshTrouble(state.message, state.retry_at)
-            if refreshing.is_taken(state, now):
+            if not refreshing.is_taken(state, now):
+                renewed = await self._try(project_id, connection_id, found)
+                if renewed is not None:
+                    return renewed
+            elif self._draining:
+                raise RefreshTrouble(state.message or None)
+            else:
                 await asyncio.sleep(look)
                 look = min(look * 1.5, _LONGEST_LOOK)
-                continue
-            target = await self._targets.target(project_id, state.app_key, state.auth_type, secret.fields, secret.names)
-            refresh = await self._begin(project_id, connection_id, version)
-            if refresh is not None:
-                await self._ask(project_id, connection_id, refresh, target, secret, state.scopes)
-                return
+            found = await self._load(project_id, connection_id)
+
+    async def _try(self, project_id: UUID, connection_id: UUID, found: Usable) -> Usable | None:
+        """What it brought, or None: then the connection tells why, or somebody else was first."""
+        state, secret = found.connection, found.secret
+        target = await self._targets.target(project_id, state.app_key, state.auth_type, secret.fields, secret.names)
+        refresh = await self._begin(project_id, connection_id, found.version)
+        if refresh is None:
+            return None
+        return await self._ask(project_id, connection_id, refresh, target, secret, state.scopes)
 
     async def _begin(self, project_id: UUID, connection_id: UUID, version: int) -> Refresh | None:
         """Makes the refresh ours, durably, before anybody is asked; None when somebody else was first."""
@@ -168,7 +190,7 @@ class Refresher:
             refresh, started = refreshing.start(state, now, self._lease)
             return self._one(connection_id, at, (started,)), refresh
 
-        return await self._desk.execute(project_id, _CALLER, decide)
+        return await self._starting.execute(project_id, _CALLER, decide)
 
     async def _ask(
         self,
@@ -178,23 +200,29 @@ class Refresher:
         target: Target,
         secret: Secret,
         scopes: tuple[str, ...],
-    ) -> None:
+    ) -> Usable | None:
+        """Asks the provider once, and stores what came of it, whatever that is."""
         sent_at = self._clock()
         try:
-            obtained = await self._answer(target, secret, scopes)
+            obtained = await self._answer(refresh, sent_at, target, secret, scopes)
         except ProviderRefused:
             await self._tell(project_id, connection_id, partial(refreshing.refuse, refresh=refresh))
         except ProviderTrouble as failure:
             told = partial(
                 refreshing.trouble, refresh=refresh, failure=failure, now=self._clock(), jitter=self._chance()
             )
-            state = await self._tell(project_id, connection_id, told)
-            raise RefreshTrouble(failure.message, state.retry_at) from None
+            await self._tell(project_id, connection_id, told)
         else:
-            await self._keep(project_id, connection_id, refresh, secret.renewed(obtained, sent_at))
+            return await self._keep(project_id, connection_id, refresh, secret.renewed(obtained, sent_at))
+        return None
 
-    async def _answer(self, target: Target, secret: Secret, scopes: tuple[str, ...]) -> Obtained:
-        seconds = self._lease.total_seconds() / 2
+    async def _answer(
+        self, refresh: Refresh, now: datetime, target: Target, secret: Secret, scopes: tuple[str, ...]
+    ) -> Obtained:
+        """Where storing the beginning took too long, as in a process that was stopped meanwhile, somebody else may be asking soon."""
+        if now > refresh.ask_by:
+            raise ProviderTrouble(f"{target.app.name} was not asked in time.", may_have_arrived=False)
+        seconds = (refresh.answer_by - now).total_seconds()
         try:
             async with asyncio.timeout(seconds):
                 return await self._oauth.refresh(
@@ -202,11 +230,16 @@ class Refresher:
                 )
         except TimeoutError:
             raise ProviderTrouble(f"{target.app.name} did not answer within {seconds:.0f} s.") from None
+        except (ProviderRefused, ProviderTrouble):
+            raise
+        except Exception as error:  # an answer that nobody foresaw: recorded, and tried again with pauses
+            self._complain("refresh_broke", error=type(error).__name__)
+            raise ProviderTrouble(f"What {target.app.name} answered could not be read.") from None
 
-    async def _keep(self, project_id: UUID, connection_id: UUID, refresh: Refresh, secret: Secret) -> None:
+    async def _keep(self, project_id: UUID, connection_id: UUID, refresh: Refresh, secret: Secret) -> Usable | None:
         """Stores the provider's answer as the next credential. It exists nowhere else: so this does not give up."""
 
-        async def decide() -> tuple[Changes | None, None]:
+        async def decide() -> tuple[Changes | None, Usable | None]:
             state, at = await load(self._desk.store, CONNECTION, project_id, connection_id)
             newest = await self._desk.vault.newest_version(project_id, connection_id)
             version = max(state.credential_version, newest) + 1
@@ -214,12 +247,17 @@ class Refresher:
             if not events:
                 return None, None
             subject_id = state.end_user_id or project_id
-            key = await self._desk.vault.key(project_id, subject_id)
+            try:
+                key = await self._desk.vault.key(project_id, subject_id)
+            except SubjectForgotten:
+                return None, None  # nobody is left whose token it is
             sealed = key.seal(credential_context(connection_id, version), secret.sealed_form())
             credential = SealedCredential(connection_id, version, subject_id, sealed)
-            return self._one(connection_id, at, events, credential), None
+            for event in events:
+                state = CONNECTION.evolve(state, event)
+            return self._one(connection_id, at, events, credential), Usable(state, secret, version)
 
-        await self._surely(lambda: self._desk.execute(project_id, _CALLER, decide))
+        return await self._surely(lambda: self._desk.execute(project_id, _CALLER, decide))
 
     async def _tell(
         self, project_id: UUID, connection_id: UUID, decision: Callable[[Connection], tuple[Event, ...]]
@@ -235,7 +273,7 @@ class Refresher:
 
         return await self._surely(lambda: self._desk.execute(project_id, _CALLER, decide)) or Connection()
 
-    async def _surely(self, store: Callable[[], Awaitable[Connection | None]]) -> Connection | None:
+    async def _surely(self, store: Callable[[], Awaitable[_Stored]]) -> _Stored | None:
         pause = 0.1
         while True:
             try:
@@ -249,7 +287,7 @@ class Refresher:
             await asyncio.sleep(pause)
             pause = min(pause * 2, 5.0)
 
-    async def _load(self, project_id: UUID, connection_id: UUID) -> tuple[Connection, int, Secret]:
+    async def _load(self, project_id: UUID, connection_id: UUID) -> Usable:
         """The state and the newest secret, also one that was stored without the event that names it."""
         state, _ = await load(self._desk.store, CONNECTION, project_id, connection_id)
         found = await self._desk.vault.credential(project_id, connection_id) if state.present else None
@@ -265,19 +303,9 @@ class Refresher:
                 expires_at=secret.expires_at,
                 ended="",
             )
-        return state, version, secret
+        return Usable(state, secret, version)
 
     def _one(self, connection_id: UUID, at: int, events: tuple[Event, ...], *credentials: SealedCredential) -> Changes:
         return Changes(
             streams=(StreamEvents(connection_id, CONNECTION.stream_type, at, events),), credentials=credentials
         )
-
-
-def next_look(state: Connection, now: datetime) -> datetime | None:
-    """When the worker should see to the connection again; None: never, as long as nobody uses it."""
-    if not state.present or state.ended or state.expires_at is None:
-        return None
-    if not state.renewable:
-        return state.expires_at
-    due = state.expires_at - refreshing.margin(state, refreshing.AHEAD)
-    return max(due, state.retry_at or now, state.flight.until if state.flight else now)

@@ -49,11 +49,15 @@ class RefreshTrouble(Unavailable):
 
 
 class Refresh(msgspec.Struct, frozen=True):
-    """One attempt: which credential it renews, and of which authorisation."""
+    """One attempt: which credential it renews, and of which authorisation. Whoever began it asks the provider before ``ask_by`` or
+    never, and hears the answer before ``answer_by``: until ``until`` nobody else asks.
+    """
 
     fence: int
     credential_version: int
     rooted_at: int
+    ask_by: datetime
+    answer_by: datetime
     until: datetime
 
 
@@ -87,7 +91,14 @@ def is_pausing(state: Connection, now: datetime) -> bool:
 
 def start(state: Connection, now: datetime, lease: timedelta) -> tuple[Refresh, RefreshStarted]:
     """The caller has made sure that nobody else is at it: `is_taken` is no."""
-    refresh = Refresh(state.fence + 1, state.credential_version, state.rooted_at, now + lease)
+    refresh = Refresh(
+        fence=state.fence + 1,
+        credential_version=state.credential_version,
+        rooted_at=state.rooted_at,
+        ask_by=now + lease / 4,
+        answer_by=now + lease / 2,
+        until=now + lease,
+    )
     return refresh, RefreshStarted(
         fence=refresh.fence, credential_version=refresh.credential_version, until=refresh.until
     )
@@ -148,6 +159,16 @@ def expire(state: Connection, now: datetime) -> tuple[Event, ...]:
     if not state.present or state.ended or state.renewable or state.expires_at is None or now < state.expires_at:
         return ()
     return (ConnectionInvalidated(status="expired", message=EXPIRED),)
+
+
+def next_look(state: Connection, now: datetime) -> datetime | None:
+    """When the worker should see to the connection again; None: never, as long as nobody uses it."""
+    if not state.present or state.ended or state.expires_at is None:
+        return None
+    if not state.renewable:
+        return state.expires_at
+    due = state.expires_at - margin(state, AHEAD)
+    return max(due, state.retry_at or now, state.flight.until if state.flight else now)
 
 
 def _is_current(state: Connection, refresh: Refresh) -> bool:

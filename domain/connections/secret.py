@@ -12,7 +12,7 @@ from domain.connections.oauth import Obtained
 
 class Secret(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """``fields``: what a person filled in. The tokens: what a provider handed out or somebody imported. ``names``: what templates
-    find beside them. ``credentials``: whatever a caller of the connections/grants API keeps here, as it was.
+    find beside them. ``credentials`` and ``metadata``: whatever a caller of the connections/grants API keeps here, as it was.
     """
 
     fields: dict[str, str] = {}
@@ -25,6 +25,7 @@ class Secret(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     expires_at: datetime | None = None
     scopes: tuple[str, ...] | None = None
     credentials: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
 
     def __repr__(self) -> str:
         return "Secret(...)"

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain.apps.app import App, Scheme
+from domain.apps.app import App, OAuth2Scheme, Scheme
 from domain.apps.catalogue import Catalogue
 from domain.connections.oauth import Client, Target
 from domain.errors import Conflict
@@ -55,6 +55,11 @@ class Targets:
     def scheme(self, integration: Integration) -> tuple[App, Scheme]:
         return self._catalogue.scheme(integration.app_key, integration.auth_type)
 
+    def scopes(self, integration: Integration) -> tuple[str, ...]:
+        """What is asked for: what the project wishes, else what the app needs at least."""
+        _, scheme = self.scheme(integration)
+        return integration.scopes or (scheme.default_scopes if isinstance(scheme, OAuth2Scheme) else ())
+
     async def target(
         self,
         project_id: UUID,
@@ -70,10 +75,6 @@ class Targets:
         if scheme.type in ("oauth2", "oauth1"):
             client = await self._client(project_id, integration_id, integration)
         return Target(app, scheme, client, fields, names or {})
-
-    def uses_installation(self, integration: Integration) -> bool:
-        """Whether the provider sends people back to the installation's callback instead of the project's."""
-        return not integration.client_id
 
     async def _client(self, project_id: UUID, integration_id: UUID, integration: Integration) -> Client:
         if integration.client_id:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import msgspec
 import pytest
 
-from adapters.http.dialects import DIALECTS
+from adapters.http.dialects import APIS
 from app import Causeway
 from tests.api.raw_http import request_bytes, send_raw
 from tests.api.staging import staged
@@ -21,6 +22,8 @@ from tests.stories.planted import database, disguises, found_in
 
 PERSON = "planted.person+1@example.com"
 ONCE = {"Idempotency-Key": "sealed-story"}
+OF_PEOPLE = {"read_end_users_1", "read_profiles_1", "read_connections_1", "read_grants_1", "read_instances_1"}
+"""Read models that show people to whoever may see them, until they are erased."""
 
 
 def planted(name: str) -> str:
@@ -83,6 +86,11 @@ async def set_up(story: Story) -> None:
     made = (await story.manage(201, "POST", f"{base}/Token", {"name": "ci"}, headers=ONCE)).json
     story.secrets["created token"] = made["token"]
     await story.manage(400, "POST", f"{base}/Token", {"name": "other"}, headers=ONCE)
+    rotated = (
+        await story.manage(200, "POST", f"{base}/WebhookSecret", headers=ONCE | {"Idempotency-Key": "rotate"})
+    ).json
+    story.secrets["webhook secret"] = rotated["webhook_secret"]
+    story.secrets["webhook key"] = rotated["webhook_secret"].removeprefix("whsec_")
     integration = {"app_key": "jira", "client_id": "client", "client_secret": story.secret("client secret")}
     await story.manage(201, "POST", f"{base}/Integration", integration)
     await story.manage(400, "POST", f"{base}/Integration", integration)
@@ -129,6 +137,45 @@ async def connect(story: Story) -> None:
     await story.monkedo(401, "GET", f"/users/{PERSON}/connections/github", token=story.secret("unknown token"))
 
 
+async def keep_for_a_runtime(story: Story) -> None:
+    """The same person as a customer, with names that tell of them, and a runtime that fetches."""
+
+    def once(key: str) -> dict[str, str]:
+        return {"Idempotency-Key": f"kept-{key}"}
+
+    async def call(expected: int, method: str, path: str, body: Any = None, **more: Any) -> Answer:
+        token = more.pop("token", story.api.plan.project_token)
+        return await story.send(await story.api.call(method, path, body, token=token, **more), expected)
+
+    found = (await call(200, "GET", f"/v1/customers?search={quote(PERSON)}")).json["customers"]
+    customer = f"/v1/customers/{found[0]['id']}"
+    await call(409, "POST", "/v1/customers", {"email": PERSON})
+    await call(422, "POST", "/v1/customers", {"email": [PERSON]})
+    other = {"external_id": f"{PERSON}.2", "email": f"2.{PERSON}", "company_name": f"{PERSON} & Co"}
+    second = (await call(201, "POST", "/v1/customers", other, headers=once("customer"))).json
+    tokens = {name: story.secret(f"kept {name}") for name in ("access_token", "refresh_token", "client_secret")}
+    kept = {"provider": "gmail", "name": PERSON, "credentials": tokens, "metadata_json": {"note": story.secret("note")}}
+    connection = (await call(201, "POST", f"{customer}/connections", kept, headers=once("connection"))).json
+    await call(409, "POST", f"{customer}/connections", kept)
+    await call(422, "POST", f"{customer}/connections", {**kept, "auth_type": story.secret("wrong auth type")})
+    await call(422, "POST", f"{customer}/connections", {**kept, "credentials": {"expires_at": story.secret("note")}})
+    instance = (
+        await call(
+            201, "POST", "/v1/instances", {"name": PERSON, "customer_id": found[0]["id"]}, headers=once("instance")
+        )
+    ).json
+    grant = {"instance_id": instance["id"], "capabilities": ["send_mail"]}
+    await call(201, "POST", f"{customer}/connections/{connection['id']}/grants", grant)
+    rotated = await call(200, "POST", f"/v1/instances/{instance['id']}/rotate-key", headers=once("rotation"))
+    story.secrets |= {"first proxy key": instance["proxy_key"], "proxy key": rotated.json["proxy_key"]}
+    fetch = f"/internal/v1/instances/{instance['id']}/connections?provider=gmail"
+    fetched = await call(200, "GET", f"{fetch}&name={quote(PERSON)}", token=story.secrets["proxy key"])
+    assert found_in(fetched.text.encode(), story.secrets) == ["kept access_token"]
+    await call(401, "GET", fetch, token=story.secrets["first proxy key"])
+    await call(403, "GET", f"{fetch}&capability=other", token=story.secrets["proxy key"])
+    await call(204, "DELETE", f"/v1/customers/{second['id']}")
+
+
 async def break_things(story: Story) -> None:
     """Tables go missing, so that queries and appends fail with all these values in their hands."""
     body = token_set(story, PERSON + ".late")
@@ -145,7 +192,7 @@ async def break_things(story: Story) -> None:
 async def test_no_secret_is_ever_told(story: Story, logged: io.BytesIO, capfd: pytest.CaptureFixture[str]) -> None:
     marker = {"X-Request-Id": "findable-request"}
     await story.api.call("GET", "/healthz", headers=marker)
-    for step in (log_in, set_up, connect, break_things):
+    for step in (log_in, set_up, connect, keep_for_a_runtime, break_things):
         await step(story)
     await story.wired.marks.flush()
 
@@ -157,12 +204,12 @@ async def test_no_secret_is_ever_told(story: Story, logged: io.BytesIO, capfd: p
     tables = await database(story.wired.pool)
     assert b"findable-name" in tables["events"] and b"findable-scope" in tables["read_connections_1"]
     for name, text in tables.items():
-        kept = story.secrets if name == "read_end_users_1" else personal
+        kept = story.secrets if name in OF_PEOPLE else personal
         assert (name, found_in(text, kept)) == (name, [])
 
     assert len(story.errors) >= 20
     assert found_in("\n".join(story.errors).encode(), personal) == []
-    pages = ["/metrics", "/readyz", *(f"/openapi/{dialect.name}.json" for dialect in DIALECTS)]
+    pages = ["/metrics", "/readyz", *(f"/openapi/{dialect.name}.json" for dialect in APIS)]
     for page in pages:
         assert (page, found_in((await story.api.call("GET", page)).text.encode(), personal)) == (page, [])
 
@@ -172,7 +219,10 @@ async def test_answers_to_everybody_who_may_ask_tell_no_secret(story: Story) -> 
         await step(story)
     base = story.api.managed_project
     answers = [
-        *[await story.manage(200, "GET", f"{base}{page}") for page in ("", "/Tokens", "/Integrations", "/Connections")],
+        *[
+            await story.manage(200, "GET", f"{base}{page}")
+            for page in ("", "/Tokens", "/Integrations", "/Connections", "/Deliveries")
+        ],
         await story.manage(200, "GET", f"{base}/EndUsers"),
         await story.manage(200, "GET", "/subscriptions/v2/Apps"),
         *[await story.monkedo(200, "GET", f"/users/{PERSON}/connections/{app}") for app in ("github", "jira")],
@@ -183,7 +233,7 @@ async def test_answers_to_everybody_who_may_ask_tell_no_secret(story: Story) -> 
 
 
 async def test_what_was_erased_is_nowhere(story: Story) -> None:
-    for step in (log_in, set_up, connect):
+    for step in (log_in, set_up, connect, keep_for_a_runtime):
         await step(story)
     assert found_in((await database(story.wired.pool))["read_end_users_1"], {"the person": PERSON}) == ["the person"]
     await story.manage(200, "DELETE", f"{story.api.managed_project}/EndUser/{PERSON}")

@@ -16,27 +16,39 @@ from adapters.http.problems import BadRequest, TokenInvalid
 from adapters.http.routes import Call, Route
 from adapters.http.services import Services
 from domain.apps.connection_fields import InvalidFields, credential_info
+from domain.connections.connecting import ConnectWishes
 from domain.connections.connection import ConnectionAlreadyExists, ConnectionNotFound, CredentialRejected
-from domain.connections.use_cases import CannotProve
+from domain.connections.linking import OriginNotAllowed
+from domain.connections.obtaining import CannotProve
+from domain.connections.targets import ClientMissing
 from domain.end_users.end_user import EndUserNotFound
 from domain.ids import parse_id
 from domain.projects.integration import IntegrationNotFound
 from domain.projects.project import ProjectNotFound
-from projections.end_users import ConnectionRow
+from projections.connections import ConnectionRow
 
 _NOT_OWN = "No connection of the developer's own has that id."
 
 
 class ConnectionBody(msgspec.Struct):
-    """``connection_fields``: what the app asks for. ``verify`` asks the app whether they work before they are kept."""
+    """``connection_fields``: what the app asks for; an app of OAuth is connected by a link, whose page asks for them. ``verify`` asks
+    the app whether they work before they are kept. ``link`` asks for a link for an app that takes a key, too; ``return_url``,
+    ``origin`` and ``keeps_account`` are as for end users.
+    """
 
     app_key: Name
     name: Name
-    connection_fields: dict[str, Any] = {}
+    connection_fields: dict[str, Any] | None = None
     verify: bool = False
+    link: bool = False
+    return_url: str | None = None
+    origin: str | None = None
+    keeps_account: bool = False
 
 
 class ConnectionEntry(msgspec.Struct):
+    """``status`` is pending until the link at ``connect_url`` has been followed; that is in the answer to its creation alone."""
+
     id: UUID
     app_key: str
     name: str
@@ -44,6 +56,12 @@ class ConnectionEntry(msgspec.Struct):
     status: str
     created_at: datetime
     updated_at: datetime
+    account_name: str | None = None
+    expires_at: datetime | None = None
+    refreshed_at: datetime | None = None
+    last_used_at: datetime | None = None
+    error_message: str | None = None
+    connect_url: str | None = None
 
 
 class EndUserEntry(msgspec.Struct):
@@ -69,7 +87,7 @@ class AppEntry(msgspec.Struct):
 
 async def list_own(services: Services, call: Call) -> web.Response:
     _, project_id = await member_of_project(services, call)
-    listing = await services.end_user_queries.list_own(project_id, call.query().page())
+    listing = await services.connection_queries.list_own(project_id, call.query().page())
     return paged([_entry(services, row) for row in listing.items], listing.total, listing.page)
 
 
@@ -81,13 +99,27 @@ async def get_own(services: Services, call: Call) -> ConnectionEntry:
 async def create_own(services: Services, call: Call) -> ConnectionEntry:
     known, project_id = await member_of_project(services, call)
     body: ConnectionBody = await call.body()
-    connection_id = await services.connections.connect_own(
-        project_id, await known.caller(), body.app_key, body.name, body.connection_fields, prove=body.verify
+    wishes = ConnectWishes(
+        fields=body.connection_fields,
+        asks_link=body.link or body.return_url is not None or body.origin is not None,
+        proves=body.verify,
+        return_url=body.return_url,
+        origin=body.origin,
+        keeps_account=body.keeps_account,
     )
-    row = await services.end_user_queries.own(project_id, connection_id)
-    if row is None:
-        raise ConnectionNotFound
-    return _entry(services, row)
+    made, created_at, updated_at = await services.connecting.own(
+        project_id, await known.caller(), body.app_key, body.name, wishes
+    )
+    return ConnectionEntry(
+        made.connection_id,
+        made.app_key,
+        made.name,
+        made.auth_type,
+        "pending" if made.link else "active",
+        created_at,
+        updated_at,
+        connect_url=made.link,
+    )
 
 
 async def delete_own(services: Services, call: Call) -> None:
@@ -100,16 +132,26 @@ async def delete_own(services: Services, call: Call) -> None:
 
 async def _own(services: Services, call: Call, project_id: UUID) -> ConnectionRow:
     connection_id = parse_id(call.segment("connection_id"))
-    row = await services.end_user_queries.own(project_id, connection_id) if connection_id else None
+    row = await services.connection_queries.own(project_id, connection_id) if connection_id else None
     if row is None:
         raise ConnectionNotFound(_NOT_OWN)
     return row
 
 
 def _entry(services: Services, row: ConnectionRow) -> ConnectionEntry:
-    status = "active" if row.is_valid(services.clock()) else "expired"
     return ConnectionEntry(
-        row.connection_id, row.app_key, row.name, row.auth_type, status, row.created_at, row.updated_at
+        row.connection_id,
+        row.app_key,
+        row.name,
+        row.auth_type,
+        row.status(services.clock()),
+        row.created_at,
+        row.updated_at,
+        row.account_name,
+        row.expires_at,
+        row.refreshed_at,
+        row.last_used_at,
+        row.message or None,
     )
 
 
@@ -160,7 +202,7 @@ ROUTES = [
         method="POST",
         path=_PROJECT + "/Connections",
         handler=create_own,
-        summary="Connect the developer's own account to an app",
+        summary="Connect the developer's own account to an app: at once, or by following the connect_url",
         status=201,
         body=ConnectionBody,
         answer=ConnectionEntry,
@@ -169,6 +211,8 @@ ROUTES = [
             BadRequest,
             IntegrationNotFound,
             InvalidFields,
+            OriginNotAllowed,
+            ClientMissing,
             CredentialRejected,
             CannotProve,
             ConnectionAlreadyExists,

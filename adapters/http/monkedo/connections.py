@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,15 +10,15 @@ import msgspec
 from adapters.http.bodies import check_text
 from adapters.http.monkedo.callers import bearer, checked_user_id, user_id
 from adapters.http.problems import BadRequest, TokenInvalid
-from adapters.http.routes import LONGEST_SEGMENT, Call, Route, json_response
+from adapters.http.routes import LONGEST_SEGMENT, Call, Route
 from adapters.http.services import Services
-from domain.apps.connection_fields import InvalidFields, credential_info
-from domain.connections.connection import ConnectionAlreadyExists, ConnectionNotFound, CredentialRejected
-from domain.connections.use_cases import CannotProve, TokenSet
+from domain.apps.connection_fields import credential_info
+from domain.connections.connection import ConnectionAlreadyExists, ConnectionNotFound
+from domain.connections.use_cases import TokenSet
 from domain.end_users.end_user import EndUserNotFound
 from domain.projects.integration import IntegrationNotFound
 from domain.projects.project import ProjectNotFound
-from projections.end_users import ConnectionRow
+from projections.connections import ConnectionRow
 
 PREFIX = "/api/v1/ipaas"
 LATEST_MS = 253_402_300_799_999  # the end of the year 9999
@@ -29,14 +28,7 @@ _MOST_APPS = 200
 class StatusQuery(msgspec.Struct):
     """``appKeys``: one or more, separated by commas."""
 
-    app_keys: str = msgspec.field(name="appKeys")
-
-
-class ConnectBody(msgspec.Struct):
-    """``connectionFields``: what credential-info asks for. ``verify`` asks the app whether they work before they are kept."""
-
-    connection_fields: dict[str, Any] = msgspec.field(name="connectionFields", default_factory=dict)
-    verify: bool = False
+    app_keys: list[str] = msgspec.field(name="appKeys")
 
 
 class ImportBody(msgspec.Struct, rename="camel"):
@@ -72,7 +64,9 @@ class CredentialInfo(msgspec.Struct, rename="camel"):
 
 
 class ConnectionDetails(msgspec.Struct, rename="camel"):
-    """A connection without its secrets. Times are milliseconds since 1970."""
+    """A connection without its secrets. Times are milliseconds since 1970; ``lastUsedAt`` may lag a few seconds. ``accountName`` is
+    the provider's name for the account; ``errorMessage`` says why the connection is invalid, or what the last refresh met.
+    """
 
     app_key: str
     app_name: str
@@ -83,6 +77,10 @@ class ConnectionDetails(msgspec.Struct, rename="camel"):
     expires_at: int | None
     created_at: int
     updated_at: int
+    account_name: str | None
+    refreshed_at: int | None
+    last_used_at: int | None
+    error_message: str | None
 
 
 async def get_credential_info(services: Services, call: Call) -> dict[str, Any]:
@@ -96,12 +94,11 @@ async def get_credential_info(services: Services, call: Call) -> dict[str, Any]:
 async def get_status(services: Services, call: Call) -> dict[str, str]:
     known = await bearer(services, call)
     query: StatusQuery = call.query()
-    app_keys = [key for part in query.app_keys.split(",") if (key := part.strip())]
-    if not app_keys or len(app_keys) > _MOST_APPS:
+    if not 1 <= len(query.app_keys) <= _MOST_APPS:
         raise BadRequest(f'"appKeys" must name 1 to {_MOST_APPS} apps, separated by commas.')
-    statuses = await services.end_user_queries.statuses(known.project_id, user_id(call), services.clock())
+    statuses = await services.connection_queries.statuses(known.project_id, user_id(call), services.clock())
     words = {True: "connected", False: "invalid", None: "not-connected"}
-    return {key: words[statuses.get(key)] for key in app_keys}
+    return {key: words[statuses.get(key)] for key in query.app_keys}
 
 
 async def get_connection(services: Services, call: Call) -> ConnectionDetails:
@@ -112,7 +109,7 @@ async def get_connection(services: Services, call: Call) -> ConnectionDetails:
     end_user_id = await services.end_user_queries.end_user_id(known.project_id, external_id)
     if end_user_id is None:
         raise EndUserNotFound
-    row = await services.end_user_queries.connection(known.project_id, end_user_id, app_key)
+    row = await services.connection_queries.connection(known.project_id, end_user_id, app_key)
     if row is None:
         raise ConnectionNotFound
     return _details(services, external_id, row)
@@ -124,37 +121,20 @@ def _details(services: Services, external_id: str, row: ConnectionRow) -> Connec
         app_name=services.catalogue.app(row.app_key).name,
         user_id=external_id,
         status="connected" if row.is_valid(services.clock()) else "invalid",
-        type={"api_key": "apikey"}.get(row.auth_type, row.auth_type),
+        type={"api_key": "apikey", "oauth2": "oauth"}.get(row.auth_type, row.auth_type),
         scopes=row.scopes,
-        expires_at=_milliseconds(row.expires_at) if row.expires_at else None,
-        created_at=_milliseconds(row.created_at),
-        updated_at=_milliseconds(row.updated_at),
+        expires_at=_milliseconds(row.expires_at),
+        created_at=round(row.created_at.timestamp() * 1000),
+        updated_at=round(row.updated_at.timestamp() * 1000),
+        account_name=row.account_name,
+        refreshed_at=_milliseconds(row.refreshed_at),
+        last_used_at=_milliseconds(row.last_used_at),
+        error_message=row.message or None,
     )
 
 
-def _milliseconds(moment: datetime) -> int:
-    return round(moment.timestamp() * 1000)
-
-
-def connect(*, replaces: bool) -> Callable[[Services, Call], Awaitable[Any]]:
-    """The older generation replaces an existing connection; the newer refuses with 222."""
-
-    async def handler(services: Services, call: Call) -> Any:
-        known = await bearer(services, call)
-        external_id = user_id(call)
-        body: ConnectBody = await call.body() if call.request.body_exists else ConnectBody()
-        await services.connections.connect(
-            known.project_id,
-            await known.caller(),
-            external_id,
-            call.segment("appKey"),
-            body.connection_fields,
-            replaces=replaces,
-            prove=body.verify,
-        )
-        return json_response(None)
-
-    return handler
+def _milliseconds(moment: datetime | None) -> int | None:
+    return None if moment is None else round(moment.timestamp() * 1000)
 
 
 async def import_newer(services: Services, call: Call) -> None:
@@ -200,10 +180,10 @@ async def delete_connection(services: Services, call: Call) -> None:
 
 
 _IMPORT = (TokenInvalid, BadRequest, IntegrationNotFound, ConnectionAlreadyExists)
-_CONNECT = (*_IMPORT, ProjectNotFound, InvalidFields, CredentialRejected, CannotProve)
 
 
-def _newer_and_older(method: str, newer: str, older: str, **route: Any) -> list[Route]:
+def newer_and_older(method: str, newer: str, older: str, **route: Any) -> list[Route]:
+    """One route under the paths of both generations; ``handlers`` where they differ."""
     handlers = route.pop("handlers", None) or (route["handler"], route["handler"])
     route.pop("handler", None)
     return [
@@ -213,7 +193,7 @@ def _newer_and_older(method: str, newer: str, older: str, **route: Any) -> list[
 
 
 ROUTES = [
-    *_newer_and_older(
+    *newer_and_older(
         "GET",
         "/projects/{projectId}/apps/{appKey}/credential-info",
         "/apps/{appKey}/credential-info",
@@ -222,7 +202,7 @@ ROUTES = [
         answer=CredentialInfo,
         refusals=(TokenInvalid, ProjectNotFound, IntegrationNotFound),
     ),
-    *_newer_and_older(
+    *newer_and_older(
         "GET",
         "/projects/{projectId}/users/{userId}/connections/status",
         "/users/{userId}/connections/status",
@@ -262,15 +242,5 @@ ROUTES = [
         handler=delete_connection,
         summary="Delete an end user's connection and its secrets",
         refusals=(TokenInvalid, BadRequest, IntegrationNotFound, EndUserNotFound, ConnectionNotFound),
-    ),
-    *_newer_and_older(
-        "POST",
-        "/projects/{projectId}/users/{userId}/connections/{appKey}",
-        "/users/{userId}/connections/{appKey}",
-        handlers=(connect(replaces=False), connect(replaces=True)),
-        summary="Connect an end user to an app",
-        body=ConnectBody,
-        answer=str | None,
-        refusals=_CONNECT,
     ),
 ]
