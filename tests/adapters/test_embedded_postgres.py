@@ -12,6 +12,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from adapters.postgres import embedded
 from adapters.postgres.embedded import EmbeddedPostgres, account, folders, postmaster
 from adapters.postgres.embedded.postmaster import find_postmaster
 from adapters.settings import CannotStart
@@ -117,6 +118,28 @@ async def test_a_killed_postmaster_is_started_again_with_its_data(data_dir: Path
     busy.terminate()
     await server.stop()
     assert find_postmaster(data_dir) is None
+
+
+async def test_a_server_that_stands_still_in_its_recovery_is_ended_and_started_again(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The standstill itself cannot be provoked; what a stuck server answers, and that it has no startup process, can."""
+    server = await EmbeddedPostgres.start(data_dir, settings=FAST)
+    await ask(server, "CREATE TABLE kept AS SELECT 42 AS value")
+    stuck, ask_it = server.pid, server._ask
+
+    async def refused_by_the_stuck_one() -> Exception | None:
+        return asyncpg.CannotConnectNowError("in recovery") if server.pid == stuck else await ask_it()
+
+    monkeypatch.setattr(server, "_ask", refused_by_the_stuck_one)
+    monkeypatch.setattr(embedded, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(embedded, "STANDSTILL_SECONDS", 0)
+    watching = asyncio.create_task(server.watch())
+    await until(lambda: server.pid != stuck)
+    assert await ask(server, "SELECT value FROM kept") == 42
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+    await server.stop()
 
 
 async def test_two_services_share_one_server_and_the_last_stops_it(data_dir: Path) -> None:

@@ -24,6 +24,8 @@ from adapters.postgres.embedded.postmaster import (
     LINGERING_SECONDS,
     RECOVERY_SECONDS,
     find_postmaster,
+    give_up_postmaster,
+    recovers,
     refuse_unseen_server,
     start_postmaster,
     stop_postmaster,
@@ -32,6 +34,8 @@ from adapters.settings import CannotStart
 
 WATCH_SECONDS = 0.5
 RETRY_SECONDS = 5.0
+LOOK_SECONDS = 10.0
+STANDSTILL_SECONDS = 25.0  # seen with PostgreSQL 18 after a backend was killed: no startup process, and no end
 OTHERS_SECONDS = RECOVERY_SECONDS + LINGERING_SECONDS  # the longest that another service's start may take
 NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
@@ -70,11 +74,21 @@ class EmbeddedPostgres:
         return server
 
     async def watch(self) -> None:
-        """Start a killed server again, until cancelled."""
+        """Start a killed server again, and one that came to a standstill in a recovery, until cancelled."""
+        clock = asyncio.get_running_loop().time
+        idle_since: float | None = None
+        next_look = clock()
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             if await asyncio.to_thread(self._is_running):
-                continue
+                if clock() >= next_look:
+                    idle_since = (idle_since or clock()) if await self._stands_still() else None
+                    next_look = clock() + LOOK_SECONDS
+                if idle_since is None or clock() - idle_since < STANDSTILL_SECONDS:
+                    continue
+                log.warning("the embedded PostgreSQL stands still in its recovery and is ended", pid=self.pid)
+                await asyncio.to_thread(give_up_postmaster, self._data_dir)
+                idle_since = None
             killed = self.pid
             try:
                 await self._start()
@@ -83,6 +97,11 @@ class EmbeddedPostgres:
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 log.warning("the embedded PostgreSQL was killed and is started again", killed=killed, pid=self.pid)
+
+    async def _stands_still(self) -> bool:
+        """It accepts nobody, as in a recovery, and nothing of it is recovering."""
+        refusal = await self._ask()
+        return isinstance(refusal, asyncpg.CannotConnectNowError) and not await asyncio.to_thread(recovers, self.pid)
 
     async def stop(self) -> None:
         """Let go of the server; the last holder stops it. Can be called again."""

@@ -73,10 +73,30 @@ def refuse_unseen_server(data_dir: Path, socket_folder: Path) -> None:
 def stop_postmaster(data_dir: Path) -> bool:
     """Stop the server: open transactions are rolled back, everything is written to disk. False if it still runs."""
     pid = find_postmaster(data_dir)
-    if pid is None:
+    return pid is None or _ends(pid, data_dir, signal.SIGINT, STOP_SECONDS)  # PostgreSQL's "fast shutdown"
+
+
+def give_up_postmaster(data_dir: Path) -> bool:
+    """End a server that does nothing any more; what was committed is recovered at the next start."""
+    pid = find_postmaster(data_dir)
+    return pid is None or _ends(pid, data_dir, signal.SIGQUIT, LINGERING_SECONDS)  # PostgreSQL's "immediate shutdown"
+
+
+def recovers(pid: int) -> bool:
+    """Whether a server that accepts nobody is at work on that: it has a child for it. Where /proc is missing: yes."""
+    if sys.platform != "linux":
         return True
-    os.kill(pid, signal.SIGINT)  # PostgreSQL's "fast shutdown"
-    deadline = time.monotonic() + STOP_SECONDS
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    try:
+        return any("startup" in _process_on_linux(int(child))[1] for child in children.read_text().split())
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def _ends(pid: int, data_dir: Path, word: signal.Signals, seconds: float) -> bool:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, word)
+    deadline = time.monotonic() + seconds
     while _is_server(pid, data_dir):
         if time.monotonic() > deadline:
             return False
