@@ -20,12 +20,12 @@ class HeldConnection:
         self._pool = pool
         self._connection: PoolConnectionProxy[asyncpg.Record] | None = None
         self._used_at = 0.0
-        self._is_busy = False
+        self.is_busy = False
         self._releasing: asyncio.Task[None] | None = None
 
     async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         loop = asyncio.get_running_loop()
-        self._is_busy = True
+        self.is_busy = True
         try:
             if self._connection is None:
                 self._connection = await self._pool.acquire()
@@ -35,12 +35,12 @@ class HeldConnection:
             await self._release()
             raise
         finally:
-            self._is_busy = False
+            self.is_busy = False
             self._used_at = loop.time()
 
     async def let_go(self) -> None:
         """Gives the connection back now, if nobody is calling; returns when it is back."""
-        if not self._is_busy:
+        if not self.is_busy:
             await self._release()
         if self._releasing is not None:
             await self._releasing
@@ -48,7 +48,7 @@ class HeldConnection:
     def _let_go_when_idle(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._connection is None:
             return
-        if self._is_busy or loop.time() - self._used_at < _IDLE_SECONDS:
+        if self.is_busy or loop.time() - self._used_at < _IDLE_SECONDS:
             loop.call_later(_IDLE_SECONDS, self._let_go_when_idle, loop)
         else:  # taken away in this very step, so that no caller gets it while it goes back
             connection, self._connection = self._connection, None
