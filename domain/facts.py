@@ -1,6 +1,8 @@
-"""Facts that must be unique in their tenant: an external id, an app per project, a connection per end user and app."""
+"""Facts that must be unique in their tenant: an external id, an app per project, a connection per end user and app, and such."""
 
 from __future__ import annotations
+
+from uuid import UUID
 
 import msgspec
 
@@ -22,6 +24,20 @@ def integration_fact(app_key: str) -> Fact:
 
 def end_user_connection_fact(external_id_digest: bytes, app_key: str) -> Fact:
     return Fact("end_user_connection", f"{external_id_digest.hex()}:{app_key}")
+
+
+def named_connection_fact(end_user_id: UUID, app_key: str, name_digest: bytes) -> Fact:
+    """``name_digest`` is made with the end user's own key, so that it says nothing any more once they are erased."""
+    return Fact("named_connection", f"{end_user_id}:{app_key}:{name_digest.hex()}")
+
+
+def end_user_email_fact(email_digest: bytes) -> Fact:
+    return Fact("end_user_email", email_digest.hex())
+
+
+def instance_fact(instance_id: UUID) -> Fact:
+    """Taken while the instance is there; gone with the end user that it belongs to."""
+    return Fact("instance", str(instance_id))
 
 
 def developer_connection_fact(app_key: str, name_digest: bytes) -> Fact:

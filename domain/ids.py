@@ -90,9 +90,13 @@ class StreamToken(msgspec.Struct, frozen=True):
     digest: bytes
 
 
-def mint_stream_token(kind: str, tenant_id: UUID, stream_id: UUID) -> tuple[str, StreamToken]:
-    """A new token, ``<kind>_<86 URL-safe characters>``: its text, to be shown once, and what is kept of it."""
-    raw = tenant_id.bytes + stream_id.bytes + os.urandom(32)
+def mint_stream_token(
+    kind: str, tenant_id: UUID, stream_id: UUID, secret: bytes | None = None
+) -> tuple[str, StreamToken]:
+    """A new token, ``<kind>_<86 URL-safe characters>``: its text, to be shown once, and what is kept of it. ``secret``: 32 bytes
+    that nobody can guess, new ones by default.
+    """
+    raw = tenant_id.bytes + stream_id.bytes + (secret or os.urandom(32))
     text = f"{kind}_{urlsafe_b64encode(raw).decode().rstrip('=')}"
     return text, StreamToken(kind, tenant_id, stream_id, token_digest(text))
 

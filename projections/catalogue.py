@@ -8,5 +8,6 @@ from projections.end_users import END_USERS
 from projections.integrations import INTEGRATIONS
 from projections.project_tokens import PROJECT_TOKENS
 from projections.projects import PROJECTS
+from projections.webhooks import WEBHOOKS
 
-ALL_PROJECTIONS = (ACCOUNTS, COMPANIES, PROJECTS, PROJECT_TOKENS, INTEGRATIONS, END_USERS)
+ALL_PROJECTIONS = (ACCOUNTS, COMPANIES, PROJECTS, PROJECT_TOKENS, INTEGRATIONS, END_USERS, WEBHOOKS)

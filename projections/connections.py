@@ -60,10 +60,17 @@ GRANTS_TABLE = Table(
         "connection_id": "uuid",
         "end_user_id": "uuid",
         "instance_id": "uuid",
+        "app_key": "text",
+        "name": "text",
         "capabilities": "text",
         "granted_at": "timestamptz",
     },
-    indexes=("(tenant_id, generation, connection_id)", "(tenant_id, generation, instance_id)"),
+    indexes=(
+        "(tenant_id, generation, connection_id)",
+        "(tenant_id, generation, end_user_id)",
+        "(tenant_id, generation, instance_id, app_key, granted_at, grant_id)",
+        "(tenant_id, generation, instance_id, app_key, name, granted_at, grant_id)",
+    ),
 )
 
 
@@ -71,24 +78,25 @@ def fold_connection(rows: Rows, recorded: Recorded, reveal: Reveal) -> None:
     event, at, key = recorded.event, recorded.recorded_at, (recorded.stream_id,)
     match event:
         case ConnectionRequested():
-            values = _values(event, "[]", None, renewable=False, ended="pending")
+            values = _values(event, reveal, "[]", None, renewable=False, ended="pending")
             rows.put(CONNECTIONS_TABLE, key, created_at=at, updated_at=at, **values)
         case TokenImported():
-            _connected(rows, recorded, _values(event, _json(event.scopes), event.expires_at, renewable=event.renewable))
+            scopes = _json(event.scopes)
+            _connected(rows, recorded, _values(event, reveal, scopes, event.expires_at, renewable=event.renewable))
         case AppConnected():
-            _connected(rows, recorded, _values(event, "[]", None, renewable=False))
+            _connected(rows, recorded, _values(event, reveal, "[]", None, renewable=False))
         case ConnectionLinked():
-            values = _values(event, _json(event.scopes), event.expires_at, renewable=event.renewable)
+            values = _values(event, reveal, _json(event.scopes), event.expires_at, renewable=event.renewable)
             values["account_name"] = _text(event.account_name, reveal)
             _connected(rows, recorded, values)
         case TokenRefreshed():
-            scopes = {} if event.scopes is None else {"scopes": _json(event.scopes)}
+            changed = {} if event.scopes is None else {"scopes": _json(event.scopes)}
             values = {
                 "expires_at": event.expires_at,
                 "renewable": event.renewable,
                 "ended": "",
                 "message": "",
-                **scopes,
+                **changed,
             }
             rows.change(CONNECTIONS_TABLE, key, refreshed_at=at, updated_at=at, **values)
         case RefreshFailed():
@@ -99,15 +107,7 @@ def fold_connection(rows: Rows, recorded: Recorded, reveal: Reveal) -> None:
             rows.remove(CONNECTIONS_TABLE, key)
             rows.remove_where(GRANTS_TABLE, connection_id=recorded.stream_id)
         case GrantMade():
-            rows.put(
-                GRANTS_TABLE,
-                (event.grant_id,),
-                connection_id=recorded.stream_id,
-                end_user_id=event.end_user_id,
-                instance_id=event.instance_id,
-                capabilities=_json(event.capabilities),
-                granted_at=at,
-            )
+            _granted(rows, recorded, event, _text(event.sealed_name, reveal) or "")
         case GrantRevoked():
             rows.remove(GRANTS_TABLE, (event.grant_id,))
         case RefreshStarted() | RevocationAttempted():
@@ -118,6 +118,7 @@ def fold_connection(rows: Rows, recorded: Recorded, reveal: Reveal) -> None:
 
 def _values(
     event: ConnectionRequested | TokenImported | AppConnected | ConnectionLinked,
+    reveal: Reveal,
     scopes: str,
     expires_at: datetime | None,
     *,
@@ -127,7 +128,7 @@ def _values(
     return {
         "end_user_id": event.end_user_id,
         "app_key": event.app_key,
-        "name": event.name,
+        "name": event.name or _text(event.sealed_name, reveal) or "",
         "is_default": event.is_default,
         "auth_type": event.auth_type,
         "scopes": scopes,
@@ -145,6 +146,21 @@ def _connected(rows: Rows, recorded: Recorded, values: dict[str, Any]) -> None:
         rows.put(CONNECTIONS_TABLE, (recorded.stream_id,), created_at=at, updated_at=at, **values)
     else:
         rows.change(CONNECTIONS_TABLE, (recorded.stream_id,), updated_at=at, **values)
+
+
+def _granted(rows: Rows, recorded: Recorded, event: GrantMade, name: str) -> None:
+    """With what a fetch asks for, so that it finds the grant at once."""
+    rows.put(
+        GRANTS_TABLE,
+        (event.grant_id,),
+        connection_id=recorded.stream_id,
+        end_user_id=event.end_user_id,
+        instance_id=event.instance_id,
+        app_key=event.app_key,
+        name=name,
+        capabilities=_json(event.capabilities),
+        granted_at=recorded.recorded_at,
+    )
 
 
 def _json(texts: tuple[str, ...]) -> str:
@@ -182,6 +198,14 @@ class ConnectionRow(msgspec.Struct, frozen=True):
         return self.status(now) is Status.ACTIVE
 
 
+class GrantRow(msgspec.Struct, frozen=True):
+    grant_id: UUID
+    connection_id: UUID
+    instance_id: UUID
+    capabilities: list[str]
+    granted_at: datetime
+
+
 _COLUMNS = (
     "c.connection_id, c.end_user_id, c.app_key, c.name, c.auth_type, c.scopes, c.expires_at, c.renewable, c.ended, c.message,"
     " c.account_name, c.refreshed_at, c.created_at, c.updated_at, m.last_used_at"
@@ -200,7 +224,14 @@ _CONNECTIONS = f"""
 select {_COLUMNS} from checkpoints g
 join read_connections_1 c on c.tenant_id = g.tenant_id and c.generation = g.generation
 left join connection_marks m on m.tenant_id = c.tenant_id and m.connection_id = c.connection_id
-where g.tenant_id = $1 and g.projection = 'end_users' and g.live and c.ended <> 'pending'
+where g.tenant_id = $1 and g.projection = 'end_users' and g.live and (c.ended <> 'pending' or c.end_user_id is null)
+"""
+
+
+_GRANTS = """
+select a.grant_id, a.connection_id, a.instance_id, a.capabilities, a.granted_at from checkpoints g
+join read_grants_1 a on a.tenant_id = g.tenant_id and a.generation = g.generation
+where g.tenant_id = $1 and g.projection = 'end_users' and g.live and a.end_user_id = $2 order by a.granted_at, a.grant_id
 """
 
 
@@ -228,6 +259,18 @@ class ConnectionQueries:
             app_key,
         )
         return _row(rows[0]) if rows else None
+
+    async def of_end_user(self, project_id: UUID, end_user_id: UUID) -> list[ConnectionRow]:
+        """All of the end user's connections, the oldest first."""
+        rows = await self._pool.fetch(
+            _CONNECTIONS + " and c.end_user_id = $2 order by c.created_at, c.connection_id", project_id, end_user_id
+        )
+        return [_row(row) for row in rows]
+
+    async def grants(self, project_id: UUID, end_user_id: UUID) -> list[GrantRow]:
+        """All grants of the end user's connections, the oldest first."""
+        rows = await self._pool.fetch(_GRANTS, project_id, end_user_id)
+        return [GrantRow(row[0], row[1], row[2], json.loads(row[3]), row[4]) for row in rows]
 
     async def own(self, project_id: UUID, connection_id: UUID) -> ConnectionRow | None:
         """A connection of the developer's own."""

@@ -1,4 +1,4 @@
-"""End users, and with them the connections: one projection, because they come and go together."""
+"""End users, and with them their profiles, connections and runtimes: one projection, because they come and go together."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from uuid import UUID
 
 import msgspec
 
-from domain.end_users.end_user import EndUserAdded, EndUserErased
-from domain.events import Recorded, Reveal
+from domain.end_users.end_user import EndUserAdded, EndUserDescribed, EndUserErased
+from domain.events import Recorded, Reveal, stream_type_of
 from domain.ports import TenantKind
 from domain.projects.project import ProjectChanged, ProjectCreated, ProjectDeleted
 from projections.connections import CONNECTIONS_TABLE, GRANTS_TABLE, fold_connection
+from projections.customers import PROFILES_TABLE, put_profile
+from projections.instances import INSTANCES_TABLE, fold_instance
 from projections.projection import Projection
 from projections.reading import Listing, Page, Pool
 from projections.rows import Rows
@@ -24,6 +26,8 @@ END_USERS_TABLE = Table(
     indexes=("(tenant_id, generation, external_id)",),
 )
 
+_TABLES = (END_USERS_TABLE, PROFILES_TABLE, CONNECTIONS_TABLE, GRANTS_TABLE, INSTANCES_TABLE)
+
 
 def fold(rows: Rows, recorded: Recorded, reveal: Reveal) -> None:
     event, at = recorded.event, recorded.recorded_at
@@ -32,27 +36,30 @@ def fold(rows: Rows, recorded: Recorded, reveal: Reveal) -> None:
             text = reveal(event.external_id)
             if isinstance(text, str):
                 rows.put(END_USERS_TABLE, (recorded.stream_id,), external_id=text, added_at=at)
+        case EndUserDescribed():
+            put_profile(rows, recorded.stream_id, reveal(event.profile))
         case EndUserErased():
-            rows.forget(END_USERS_TABLE, end_user_id=recorded.stream_id)
-            rows.forget(CONNECTIONS_TABLE, end_user_id=recorded.stream_id)
-            rows.forget(GRANTS_TABLE, end_user_id=recorded.stream_id)
+            for table in _TABLES:
+                rows.forget(table, end_user_id=recorded.stream_id)
         case ProjectCreated() | ProjectChanged():
             pass
         case ProjectDeleted():
-            rows.forget(END_USERS_TABLE)
-            rows.forget(CONNECTIONS_TABLE)
-            rows.forget(GRANTS_TABLE)
+            for table in _TABLES:
+                rows.forget(table)
         case _:
-            fold_connection(rows, recorded, reveal)
+            if stream_type_of(event.TOPIC) == "instance":
+                fold_instance(rows, recorded, reveal)
+            else:
+                fold_connection(rows, recorded, reveal)
 
 
 END_USERS = Projection(
     name="end_users",
     kinds=frozenset({TenantKind.PROJECT}),
-    reads=frozenset({"end_user", "connection", "project"}),
-    tables=(END_USERS_TABLE, CONNECTIONS_TABLE, GRANTS_TABLE),
+    reads=frozenset({"end_user", "connection", "instance", "project"}),
+    tables=_TABLES,
     fold=fold,
-    parts=(fold_connection,),
+    parts=(fold_connection, fold_instance, put_profile),
 )
 
 

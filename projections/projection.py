@@ -19,8 +19,8 @@ Fold = Callable[[Rows, Recorded, Reveal], None]
 
 class Projection(msgspec.Struct, frozen=True, dict=True):
     """A read model. ``reads`` names the stream types it follows: its fold must know every event of theirs and raises
-    ``unknown(recorded)`` for others, which stops the tenant's projection instead of letting it diverge. ``parts`` are folds in other
-    modules that it calls.
+    ``unknown(recorded)`` for others, which stops the tenant's projection instead of letting it diverge. ``parts`` are functions in
+    other modules that it calls.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Projection(msgspec.Struct, frozen=True, dict=True):
     reads: frozenset[str]
     tables: tuple[Table, ...]
     fold: Fold
-    parts: tuple[Fold, ...] = ()
+    parts: tuple[Callable[..., None], ...] = ()
 
     @cached_property
     def code_hash(self) -> bytes:

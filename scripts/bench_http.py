@@ -1,4 +1,4 @@
-"""HTTP: how much of a bare aiohttp handler's speed the status read and the import keep."""
+"""HTTP: how much of a bare aiohttp handler's speed the status read, the credential fetch and the import keep."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ a file) and, beside it, a bare aiohttp handler that answers a constant; loads ea
 connections from a process of its own, in turn.
 
   status  GET .../users/{user}/connections/status?appKeys=...: who asks is looked up in the database at every request
+  fetch   GET /internal/v1/instances/{instance}/connections?provider=...: proxy key, grant, connection and secret are looked
+          up at every request, and the secret is decrypted
   import  POST .../users/{user}/connections/import, a new end user each time: token checked, secret sealed, three facts
           and two events committed, read models followed before the answer
 
@@ -37,6 +39,12 @@ Printed: requests per second, p50 and p99 as medians over the rounds, and the sh
 def status_requests(token: str, project: str) -> Callable[[], bytes]:
     path = f"/api/v1/ipaas/projects/{project}/users/measured/connections/status?appKeys=github,telegram-bot"
     request = request_bytes("GET", path, "localhost", {"Authorization": f"Bearer {token}"})
+    return lambda: request
+
+
+def fetch_requests(instance: str, key: str) -> Callable[[], bytes]:
+    path = f"/internal/v1/instances/{instance}/connections?provider=gmail"
+    request = request_bytes("GET", path, "localhost", {"Authorization": f"Bearer {key}"})
     return lambda: request
 
 
@@ -128,6 +136,7 @@ def cells(options: argparse.Namespace, folder: Path, port: int, bare: int) -> li
     start = json.loads((folder / "data" / "quickstart.json").read_text())
     keys = {"token": start["project_token"], "project": start["project_id"]}
     service, limit = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{bare}"
+    fetch = granted(service, keys["token"])
     seed = {**keys, "run": "seed"}
     measure(service, source="bench_http:import_requests", arguments=seed, connections=1, requests=20, warm_up=0)
     samples: dict[tuple[str, str], list[Sample]] = {}
@@ -136,6 +145,7 @@ def cells(options: argparse.Namespace, folder: Path, port: int, bare: int) -> li
             sources = {
                 "bare": (limit, "bench_http:bare_requests", {}),
                 "status": (service, "bench_http:status_requests", keys),
+                "fetch": (service, "bench_http:fetch_requests", fetch),
                 "import": (service, "bench_http:import_requests", {**keys, "run": f"{number}-{connections}"}),
             }
             for name, (url, source, arguments) in sources.items():
@@ -147,6 +157,28 @@ def cells(options: argparse.Namespace, folder: Path, port: int, bare: int) -> li
                 sample = Sample(load.requests_per_second, load.p50_ms, load.p99_ms)
                 samples.setdefault((f"{connections}-connections", name), []).append(sample)
     return [Row(cell, name, found) for (cell, name), found in samples.items()]
+
+
+def granted(service: str, token: str) -> dict[str, str]:
+    """An instance that was granted a customer's OAuth 2 connection, and its proxy key."""
+
+    def made(path: str, **body: object) -> dict[str, str]:
+        headers = {"Authorization": f"Bearer {token}"}
+        request = urllib.request.Request(service + path, json.dumps(body).encode(), headers)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer)
+
+    customer = made("/v1/customers")["id"]
+    tokens = {
+        "access_token": "at-" + "a" * 60,
+        "refresh_token": "rt-" + "r" * 60,
+        "expires_at": int(time.time()) + 86_400,
+    }
+    connections = f"/v1/customers/{customer}/connections"
+    connection = made(connections, provider="gmail", name="inbox", credentials=tokens, scopes=["mail.send"])["id"]
+    instance = made("/v1/instances", name="bench")
+    made(f"{connections}/{connection}/grants", instance_id=instance["id"], capabilities=["send_mail"])
+    return {"instance": instance["id"], "key": instance["proxy_key"]}
 
 
 def report(rows: list[Row], *, as_json: bool) -> None:

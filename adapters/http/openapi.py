@@ -13,6 +13,8 @@ from adapters.http.routes import Route
 from domain.errors import IdempotencyKeyReused
 
 _PARAMETER = re.compile(r"\{(\w+)\}")
+_LISTED = {"style": "form", "explode": False}
+"""A list's items stand in one member, separated by commas."""
 _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -67,9 +69,18 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
     if route.query is not None:
         schema = msgspec.json.schema(route.query)["$defs"][route.query.__name__]
         parameters += [
-            {"name": name, "in": "query", "required": name in schema.get("required", []), "schema": kind}
+            {
+                "name": name,
+                "in": "query",
+                "required": name in schema.get("required", []),
+                "schema": kind,
+                **(_LISTED if kind.get("type") == "array" else {}),
+            }
             for name, kind in schema["properties"].items()
         ]
+    parameters += [
+        {"name": name, "in": "header", "required": False, "schema": {"type": "string"}} for name in route.headers
+    ]
     return [*parameters, _IDEMPOTENCY_KEY] if route.may_be_repeated else parameters
 
 

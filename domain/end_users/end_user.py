@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from domain.deciding import Decider
-from domain.errors import NotFound
+from domain.errors import Conflict, NotFound
 from domain.events import Event, Sealed
 
 
@@ -14,6 +14,13 @@ class EndUserAdded(Event, frozen=True):
 
     TOPIC = "end_user.added"
     external_id: Sealed
+
+
+class EndUserDescribed(Event, frozen=True):
+    """``profile`` is a Profile as JSON, sealed with the end user's data key."""
+
+    TOPIC = "end_user.described"
+    profile: Sealed
 
 
 class EndUserErased(Event, frozen=True):
@@ -28,16 +35,40 @@ class EndUserNotFound(NotFound):
     code = "end_user_not_found"
 
 
+class EndUserAlreadyExists(Conflict):
+    """The project has an end user with this id or e-mail address already."""
+
+    code = "end_user_already_exists"
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an application may tell of its end user, all of it optional and in its own words."""
+
+    email: str | None = None
+    company_name: str | None = None
+    country_code: str | None = None
+    currency: str | None = None
+    industry: str | None = None
+    locale: str | None = None
+    timezone: str | None = None
+
+    def __repr__(self) -> str:
+        return "Profile(...)"
+
+
 class EndUser(msgspec.Struct, frozen=True):
+    """``external_id`` as it was sealed; None when nobody is there."""
+
     present: bool = False
+    external_id: Sealed | None = None
 
 
 def evolve(state: EndUser, event: Event) -> EndUser:
     match event:
         case EndUserAdded():
-            return EndUser(present=True)
+            return EndUser(present=True, external_id=event.external_id)
         case EndUserErased():
-            return EndUser(present=False)
+            return EndUser()
     return state
 
 

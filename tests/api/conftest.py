@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from app import Causeway
-from tests.api.every_route import Target, targets
-from tests.api.staging import SetClock, staged
+from tests.api.every_route import Runtime, Target, targets
+from tests.api.staging import SetClock, new_runtime, staged
 from tests.api_client import Api
 from tests.conftest import Ground
 
@@ -35,6 +35,12 @@ async def session(api: Api) -> str:
 
 
 @pytest.fixture
-def every(api: Api, session: str) -> list[Target]:
-    """All routes of all dialects, each with the right token and the quickstart project in its path."""
-    return targets(api.plan, session)
+async def runtime(api: Api) -> Runtime:
+    """An instance that was granted a customer's connection to github."""
+    return await new_runtime(api, "every-route")
+
+
+@pytest.fixture
+def every(api: Api, session: str, runtime: Runtime) -> list[Target]:
+    """All routes of all dialects, each with the right token and what there is of the quickstart project in its path."""
+    return targets(api.plan, session, runtime)

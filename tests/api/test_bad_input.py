@@ -140,7 +140,7 @@ async def test_of_duplicate_members_the_last_wins(api: Api, every: list[Target])
             last_good = b"{" + name + b":" + msgspec.json.encode(wrong) + b"," + good[1:]
             last_wrong = good[:-1] + b"," + name + b":" + msgspec.json.encode(wrong) + b"}"
             refused = await api.call(target.method, target.path(), raw=last_wrong, token=target.token)
-            assert refused.status == 400, (str(target), field.name)
+            assert refused.status == target.unreadable, (str(target), field.name)
             taken = await api.call(target.method, target.path(), raw=last_good, token=target.token)
             alone = await api.call(target.method, target.path(), raw=good, token=target.token)
             assert "does not fit:" not in taken.text, (str(target), field.name, taken.text)

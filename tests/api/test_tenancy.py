@@ -8,16 +8,18 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from adapters.http.dialects import MONKEDO
+from adapters.http.dialects import CONNECT, GRANTS, MONKEDO
 from app import Causeway
 from domain.deciding import Caller
 from domain.ids import COMPANY_KEY, mint_token, new_id
-from tests.api.every_route import Target, targets
-from tests.api.staging import connect_fields, import_token, register, stored
+from tests.api.every_route import Runtime, Target, is_for_runtimes, targets
+from tests.api.staging import connect_fields, import_token, new_runtime, register, stored
 from tests.api_client import MANAGEMENT, Answer, Api
 
 OPERATOR = Caller("test:tenancy")
 PASSWORD = "correct horse battery staple"
+OWNED = {"id", "projectId", "customer_id", "instance_id"}
+"""Parameters of a path that say whose it is."""
 
 
 class Side(msgspec.Struct):
@@ -31,7 +33,9 @@ class Side(msgspec.Struct):
     project: str
     token_id: str
     connection_id: str
+    delivery_id: str
     marker: str
+    runtime: Runtime
 
     def parameters(self, target: Target) -> dict[str, str]:
         path = target.route.path
@@ -41,13 +45,17 @@ class Side(msgspec.Struct):
             "projectId": self.project,
             "token_id": self.token_id,
             "connection_id": self.connection_id,
+            "delivery_id": self.delivery_id,
             "userId": self.marker,
             "user_id": self.marker,
         }
+        known |= msgspec.structs.asdict(self.runtime) if target.dialect is GRANTS else {}
         return {name: known.get(name, value) for name, value in target.parameters.items()}
 
     def token(self, target: Target) -> str:
-        if target.dialect is MONKEDO:
+        if is_for_runtimes(target.route):
+            return self.runtime.proxy_key
+        if target.dialect in (MONKEDO, GRANTS):
             return self.project_token
         return self.session if "/User/" in target.route.path else self.api_key
 
@@ -66,10 +74,12 @@ async def side(api: Api, wired: Causeway, marker: str) -> Side:
     made = (await api.manage("POST", f"{base}/Token", {"name": marker}, token=api_key)).json
     theirs = Api(api.client, msgspec.structs.replace(api.plan, project_id=UUID(project), api_key=api_key))
     theirs.plan.project_token = made["token"]
-    await register(theirs, "github", client_id=marker, client_secret=marker)
+    await register(theirs, "github", auth_type="api_key", client_id=marker, client_secret=marker)
     await connect_fields(theirs, marker, "github", {"accessToken": marker})
     own = {"app_key": "github", "name": marker, "connection_fields": {"accessToken": marker}}
     connection = (await theirs.manage("POST", f"{base}/Connections", own)).json
+    await import_token(theirs, marker)
+    delivery = (await theirs.manage("GET", f"{base}/Deliveries")).json[0]
     login = {"email_address": f"{marker}@tenancy.example", "password": PASSWORD}
     person = (await api.call("POST", "/sso/v2/Auth/Login", login)).json["access_token"]
     chosen = (await api.call("GET", f"/sso/v2/User/ChangeCompany/{company}", token=person)).json
@@ -82,7 +92,9 @@ async def side(api: Api, wired: Causeway, marker: str) -> Side:
         project,
         made["id"],
         connection["id"],
+        delivery["id"],
         marker,
+        await new_runtime(theirs, marker),
     )
 
 
@@ -93,7 +105,7 @@ async def sides(api: Api, wired: Causeway) -> tuple[Side, Side]:
 
 async def ask(api: Api, target: Target, token: str, parameters: dict[str, str]) -> Answer:
     body: Any = target.body() if target.route.body is not None else None
-    path = msgspec.structs.replace(target, parameters=parameters).path() + "?appKeys=github"
+    path = msgspec.structs.replace(target, parameters=parameters).path() + "?appKeys=github&provider=github"
     return await api.call(target.method, path, body, token=token)
 
 
@@ -117,7 +129,7 @@ async def test_with_the_others_ids_nothing_is_seen_and_nothing_changes(
     history = "select count(*) from all_events where tenant_id::text = any ($1)"
     before = await wired.pool.fetchval(history, [theirs.project, theirs.company])
     seen, complaints = await overview(api, theirs), []
-    for target in targets(api.plan, ""):
+    for target in targets(api.plan, "", mine.runtime):
         for parameters in crossings(target, mine, theirs) if target.route.needs_token else []:
             answer = await ask(api, target, mine.token(target), parameters)
             said = answer.text.replace(_given_back(target, parameters), "")
@@ -138,20 +150,23 @@ def _given_back(target: Target, parameters: dict[str, str]) -> str:
 async def overview(api: Api, of: Side) -> list[Any]:
     """Everything of a side that its own keys show, but for when tokens were used."""
     base = f"{MANAGEMENT}/Project/{of.project}"
-    pages = [base, *(f"{base}/{name}" for name in ("Integrations", "EndUsers", "Connections"))]
+    pages = [base, *(f"{base}/{name}" for name in ("Integrations", "EndUsers", "Connections", "Deliveries"))]
     answers = [(await api.manage("GET", page, token=of.api_key)).json for page in pages]
     status = await api.monkedo("GET", f"/users/{of.marker}/connections/status?appKeys=github", token=of.project_token)
-    return [*answers, status.json]
+    pages = ["/v1/customers", f"/v1/customers/{of.runtime.customer_id}/connections", "/v1/instances"]
+    granted = [(await api.call("GET", page, token=of.project_token)).json for page in pages]
+    return [*answers, status.json, *granted]
 
 
 async def test_the_others_keys_open_nothing_of_mine(api: Api, wired: Causeway, sides: tuple[Side, Side]) -> None:
     mine, theirs = sides
     before, complaints = await stored(wired.pool), []
-    for target in targets(api.plan, ""):
+    for target in targets(api.plan, "", mine.runtime):
         parameters = mine.parameters(target)
-        if not target.route.needs_token or "/User/" in target.route.path or not {"id", "projectId"} & set(parameters):
+        if not target.route.needs_token or "/User/" in target.route.path or not OWNED & set(parameters):
             continue
-        for token in (theirs.api_key, theirs.project_token, theirs.session, api.plan.api_key, api.plan.project_token):
+        tokens = (theirs.api_key, theirs.project_token, theirs.session, theirs.runtime.proxy_key)
+        for token in (*tokens, api.plan.api_key, api.plan.project_token):
             answer = await ask(api, target, token, parameters)
             if answer.status not in (401, 404) or mine.marker in answer.text:
                 complaints.append(f"{target}: {answer.status} {answer.text[:200]}")
@@ -161,8 +176,8 @@ async def test_the_others_keys_open_nothing_of_mine(api: Api, wired: Causeway, s
 
 async def test_lists_hold_ones_own_alone(api: Api, sides: tuple[Side, Side]) -> None:
     mine, theirs = sides
-    for target in targets(api.plan, ""):
-        if target.method == "GET":
+    for target in targets(api.plan, "", mine.runtime):
+        if target.method == "GET" and target.dialect is not CONNECT:
             answer = await ask(api, target, mine.token(target), mine.parameters(target))
             assert answer.status == 200, str(target)
             assert theirs.marker not in answer.text, str(target)
@@ -191,3 +206,24 @@ async def test_a_tenant_written_into_a_token_does_not_open_it(api: Api, sides: t
     assert (answer.status, answer.json["code"]) == (401, 900)
     for token in (f"cwk_{body}", f"cws_{body}", mine.api_key.replace("cwk_", "cws_")):
         assert (await api.manage("GET", f"{MANAGEMENT}/Projects", token=token)).status == 401
+
+
+async def test_a_proxy_key_opens_its_own_instance_alone(api: Api, sides: tuple[Side, Side]) -> None:
+    mine, theirs = sides
+    second = await new_runtime(_speaking_as(api, mine), f"{mine.marker}-second")
+    for key in (theirs.runtime.proxy_key, second.proxy_key, mine.project_token, mine.api_key):
+        path = f"/internal/v1/instances/{mine.runtime.instance_id}/connections?provider=github"
+        answer = await api.call("GET", path, token=key)
+        assert (answer.status, mine.marker in answer.text) == (401, False)
+
+
+async def test_an_instance_is_granted_nothing_of_another_project(api: Api, sides: tuple[Side, Side]) -> None:
+    mine, theirs = sides
+    grants = f"/v1/customers/{mine.runtime.customer_id}/connections/{mine.runtime.connection_id}/grants"
+    body = {"instance_id": theirs.runtime.instance_id, "capabilities": []}
+    answer = await api.call("POST", grants, body, token=mine.project_token)
+    assert (answer.status, answer.json) == (404, {"detail": "No such instance."})
+
+
+def _speaking_as(api: Api, of: Side) -> Api:
+    return Api(api.client, msgspec.structs.replace(api.plan, project_token=of.project_token))

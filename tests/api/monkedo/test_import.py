@@ -24,6 +24,10 @@ async def test_an_imported_perpetual_token_connects_and_its_details_hide_the_sec
         "type": "apikey",
         "scopes": ["repo", "user"],
         "expiresAt": None,
+        "accountName": None,
+        "refreshedAt": None,
+        "lastUsedAt": None,
+        "errorMessage": None,
     }
 
 
@@ -76,14 +80,17 @@ async def test_all_members_of_a_token_set_are_sealed(api: Api, wired: Causeway) 
     assert (await import_token(api, "ada", **members)).status == 200
     assert await sealed_secret(wired, "ada") == {
         "fields": {"accessToken": "imported-token"},
+        "access_token": "one",
         "refresh_token": "renews",
-        "oauth1": {"token": "one", "token_secret": "two"},
+        "token_secret": "two",
+        "scopes": [],
     }
 
 
 async def test_an_oauth1_secret_may_come_without_its_token(api: Api, wired: Causeway) -> None:
     assert (await import_token(api, "ada", accessTokenSecret="two")).status == 200
-    assert (await sealed_secret(wired, "ada"))["oauth1"] == {"token": None, "token_secret": "two"}
+    sealed = await sealed_secret(wired, "ada")
+    assert (sealed["access_token"], sealed["token_secret"]) == ("imported-token", "two")
 
 
 async def test_absent_null_and_empty_optional_members_mean_the_same(api: Api, clock: SetClock) -> None:
