@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -24,10 +25,14 @@ class Answer(msgspec.Struct):
 
 
 class Api:
-    """``monkedo`` calls with the project's token, ``manage`` with the company's API key; ``token`` replaces either."""
+    """``monkedo`` calls with the project's token, ``manage`` with the company's API key; ``token`` replaces either. ``services``:
+    what the server calls, where a test has staged it; ``settled`` returns when nothing is going on with providers there.
+    """
 
     def __init__(self, client: TestClient[Any, Any], plan: Plan) -> None:
         self.client = client
+        self.services: Any = None
+        self.settled: Callable[[], Awaitable[None]] | None = None
         self.plan = plan
 
     @property
