@@ -2,69 +2,79 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import gc
-import os
-import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
-from pathlib import Path
+from secrets import SystemRandom
 
-import asyncpg
 import structlog
-import uvloop
+from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from adapters.cli import auditing, rebuilding, rotating
-from adapters.cli.progress import Out
+from adapters.cli.auditing import Auditor
+from adapters.cli.command_line import run, tell
+from adapters.cli.commands import Commands
 from adapters.cli.quickstart import FILE_NAME, quickstart
-from adapters.cli.serving import (
-    READY,
-    bind_port,
-    cancel_on_signals,
-    serve_web,
-    stop_on_signals,
-    stop_with_parent,
-    supervise,
-)
+from adapters.cli.rebuilding import bring_up_to_date
+from adapters.cli.serving import Wiring
+from adapters.connectors.courier import WebhookCourier
 from adapters.connectors.credential_test import CredentialTester
-from adapters.connectors.loader import load_catalogue
+from adapters.connectors.loader import BrokenManifest, load_catalogue
 from adapters.connectors.outbound import OutboundClient
-from adapters.http.server import build_app
+from adapters.http.readiness import Readiness
+from adapters.http.server import build_app, build_watched_app
 from adapters.http.services import Services
-from adapters.logs import configure_logs
-from adapters.postgres.embedded import EmbeddedPostgres
+from adapters.metrics.process import ProcessFigures
+from adapters.metrics.scrape import Scrape
+from adapters.oauth.installation import installation_clients
+from adapters.oauth.provider_client import ProviderClient
+from adapters.postgres.database import on_database, pool_of
+from adapters.postgres.delivery_queue import PostgresDeliveryQueue
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.listener import listen
 from adapters.postgres.migrate import migrate, one_start_at_a_time, schema_is_current
-from adapters.postgres.notification_log import LibraryNotifications
-from adapters.postgres.pool import Pool, open_pool
-from adapters.settings import CannotStart, Settings, load_settings
+from adapters.postgres.pool import PatientPool
+from adapters.postgres.refresh_queue import PostgresRefreshQueue
+from adapters.settings import APPS, CannotStart, Settings
 from adapters.vault.fingerprints import check_keyring
 from adapters.vault.keyring import Keyring
 from adapters.vault.passwords import ArgonHasher
 from adapters.vault.rotation import KeyRotation
 from adapters.vault.vault import PostgresVault
+from adapters.workers.attempts import Attempts
+from adapters.workers.deliveries import Deliveries
+from adapters.workers.emptying import Emptying
 from adapters.workers.expiry import Expiry
+from adapters.workers.refreshing import RefreshWorker
 from adapters.workers.supervisor import Supervisor
 from adapters.workers.token_marks import TokenMarks
+from adapters.workers.use_marks import UseMarks
 from domain.accounts.use_cases import AccountCommands
+from domain.apps.app import App
 from domain.apps.catalogue import Catalogue
-from domain.connections.use_cases import ConnectionCommands
+from domain.connections.assembly import Surroundings, assemble
+from domain.connections.fetching import CredentialFetch
 from domain.deciding import Desk
+from domain.deliveries.composing import Composer
+from domain.deliveries.use_cases import DeliveryCommands
 from domain.end_users.use_cases import EndUserCommands
-from domain.projects.integration import IntegrationReader
+from domain.instances.use_cases import InstanceCommands
 from domain.projects.use_cases import ProjectCommands
 from projections.accounts import AccountQueries
 from projections.catalogue import ALL_PROJECTIONS
 from projections.companies import CompanyQueries
+from projections.connections import ConnectionQueries
+from projections.customers import CustomerQueries
+from projections.deliveries import DeliveryQueries
 from projections.end_users import EndUserQueries
+from projections.expiring import expiring
 from projections.follower import Follower
-from projections.generations import create_tables, outdated, resume_stopped, stopped
+from projections.granted import GrantLooks
+from projections.instances import InstanceQueries
 from projections.integrations import IntegrationQueries
+from projections.lag import behind, marks
 from projections.project_tokens import ProjectTokenQueries
 from projections.projector import Projector
 from projections.projects import ProjectQueries
@@ -78,103 +88,164 @@ def utc_now() -> datetime:
 class Causeway:
     """One process's adapters and use cases over an open pool."""
 
-    def __init__(self, settings: Settings, dsn: str, pool: Pool, keyring: Keyring) -> None:
+    def __init__(self, settings: Settings, dsn: str, pool: PatientPool, keyring: Keyring) -> None:
         self.settings, self.dsn, self.pool, self.keyring = settings, dsn, pool, keyring
+        self.registry = CollectorRegistry()
+        self.figures = ProcessFigures(self.registry, pool, lambda: self.store.waiting)
         self.vault = PostgresVault(pool, keyring)
-        self.store = PostgresEventStore(pool)
+        self.store = PostgresEventStore(pool, self.figures.note_batch)
         self.projector = Projector(pool, ALL_PROJECTIONS, self.vault, structlog.get_logger("projector").error)
         self.follower = Follower(pool, self.projector, structlog.get_logger("follower").warning)
+        pool.when_connected = self.follower.doubt
         self.rebuild = Rebuild(pool, self.projector)
         self.outbound = OutboundClient(allow_private_networks=settings.allow_private_networks)
+        # A kept connection that the provider closes just then would leave open whether it has renewed a token.
+        self.providers = OutboundClient(allow_private_networks=settings.allow_private_networks, keep_connections=False)
         self.token_queries = ProjectTokenQueries(pool)
         self.marks = TokenMarks(self.token_queries.mark_used, utc_now)
+        self.refresh_queue = PostgresRefreshQueue(pool)
+        self.uses = UseMarks(self.refresh_queue, utc_now)
         self.wakeups = asyncio.Event()
-        self.registry = CollectorRegistry()
+        self.delivery_queue = PostgresDeliveryQueue(pool)
+        self.readiness = Readiness(pool, ALL_PROJECTIONS, schema_is_current)
         self.services = self._services()
+        self.deliveries = self._deliveries()
 
     def _services(self) -> Services:
+        pool = self.pool
         desk = Desk(self.store, self.vault, self.follower)
-        catalogue = Catalogue(load_catalogue())
-        integrations = IntegrationReader(self.store)
-        prover = CredentialTester(self.outbound)
+        catalogue = Catalogue(self._apps())
+        warn = structlog.get_logger("settings").warning
+        installation = installation_clients(self.settings.oauth_clients, catalogue, warn)
+        self.connections = assemble(
+            desk,
+            Surroundings(
+                catalogue=catalogue,
+                oauth=ProviderClient(self.providers, utc_now),
+                prover=CredentialTester(self.outbound),
+                clock=utc_now,
+                chance=SystemRandom().random,
+                note_use=self.uses.note,
+                complain=structlog.get_logger("refresher").warning,
+                public_url=self.settings.public_url,
+                installation=installation,
+            ),
+        )
         return Services(
             accounts=AccountCommands(desk, ArgonHasher(), utc_now),
-            projects=ProjectCommands(desk, catalogue),
-            connections=ConnectionCommands(desk, integrations, catalogue, prover, utc_now),
+            projects=ProjectCommands(desk, catalogue, utc_now, installation, self.settings.public_url),
+            connections=self.connections.commands,
+            connecting=self.connections.connecting,
+            customer_connections=self.connections.of_customers,
+            credential_fetch=self._credential_fetch(),
+            linking=self.connections.linking,
+            authorizations=self.connections.authorizations,
+            refresher=self.connections.refresher,
             end_users=EndUserCommands(desk),
-            account_queries=AccountQueries(self.pool),
-            company_queries=CompanyQueries(self.pool),
-            project_queries=ProjectQueries(self.pool),
+            instances=InstanceCommands(desk),
+            deliveries=DeliveryCommands(desk, self.delivery_queue, utc_now),
+            account_queries=AccountQueries(pool),
+            company_queries=CompanyQueries(pool),
+            project_queries=ProjectQueries(pool),
             token_queries=self.token_queries,
-            integration_queries=IntegrationQueries(self.pool),
-            end_user_queries=EndUserQueries(self.pool),
+            integration_queries=IntegrationQueries(pool),
+            connection_queries=ConnectionQueries(pool),
+            end_user_queries=EndUserQueries(pool),
+            customer_queries=CustomerQueries(pool),
+            instance_queries=InstanceQueries(pool),
+            delivery_queries=DeliveryQueries(pool),
             catalogue=catalogue,
+            public_url=self.settings.public_url,
             clock=utc_now,
             note_use=self.marks.note,
             readiness=self.readiness,
+            figures=Scrape(self.registry, self.figures.settle, lambda: marks(pool), lambda: behind(pool)),
             metrics_token=self.settings.metrics_token,
         )
 
-    async def readiness(self) -> list[str]:
-        """What keeps this process from serving well; nothing when all is fine."""
+    def _credential_fetch(self) -> CredentialFetch:
+        looks, refresher = GrantLooks(self.pool), self.connections.refresher
+        return CredentialFetch(looks, self.vault, refresher, utc_now, self.uses.note)
+
+    def _deliveries(self) -> Deliveries:
+        queue, commands = self.delivery_queue, self.services.deliveries
+        composer = Composer(self.store, self.vault, self.vault, queue, utc_now)
+        chance = SystemRandom().random
+        attempts = Attempts(queue, composer, WebhookCourier(self.outbound), commands, utc_now, chance)
+        return Deliveries(queue, attempts, utc_now)
+
+    def _apps(self) -> Mapping[str, App]:
+        settings = self.settings
         try:
-            async with asyncio.timeout(5), self.pool.acquire() as connection:
-                if not await schema_is_current(connection):
-                    return ["the database's schema is not this program's"]
-                wrong = [
-                    f"the read model {p.name} is being rebuilt" for p in await outdated(connection, ALL_PROJECTIONS)
-                ]
-                for projection, tenant, why in await stopped(connection):
-                    wrong.append(f"the read model {projection} of tenant {tenant} has stopped at {why}")
-                return wrong
-        except Exception as error:
-            return [f"the database does not answer ({type(error).__name__})"]
+            return load_catalogue(more=settings.apps, allow_private_networks=settings.allow_private_networks)
+        except BrokenManifest as broken:
+            raise CannotStart(f"{APPS}: {str(broken).splitlines()[0]}") from None
+
+    def web_app(self) -> web.Application:
+        return build_app(self.services, self.registry)
+
+    def watched_app(self) -> web.Application:
+        return build_watched_app(self.services, self.registry)
+
+    def auditor(self) -> Auditor:
+        # Here, because psycopg would cost every start of every process a third of its time.
+        from adapters.postgres.notification_log import LibraryNotifications
+
+        second = None if self.settings.database_pooler else lambda: aclosing(LibraryNotifications(self.dsn))
+        return Auditor(self.pool, ALL_PROJECTIONS, lambda connection: PostgresVault(connection, self.keyring), second)
+
+    def rotation(self) -> KeyRotation:
+        return KeyRotation(self.pool, self.keyring)
+
+    def housekeeping(self) -> Supervisor:
+        """The loops that every process runs."""
+        return Supervisor({"token_marks": self.marks.run, "use_marks": self.uses.run, "figures": self.figures.run})
 
     def workers(self) -> Supervisor:
+        """The loops that processes of the role "worker" run, and those of the role "all"."""
         loops: dict[str, Callable[[], Awaitable[None]]] = {"follower": lambda: self.follower.run(self.wakeups)}
-        loops["expiry"] = Expiry(self.store.remove_expired_answers).run
+        loops["refreshing"] = RefreshWorker(self.refresh_queue, self.connections.refresher, utc_now).run
+        loops["expiry"] = Expiry(self.store.remove_expired_answers, *expiring(self.pool, ALL_PROJECTIONS)).run
+        loops["emptying"] = Emptying(self.store.empty_abandoned).run
+        loops["deliveries"] = self.deliveries.run
+        loops["delivery_log"] = Expiry(self.delivery_queue.remove_old).run
         if not self.settings.database_pooler:  # LISTEN needs a session; behind a pooler polling serves alone
-            loops["listener"] = lambda: listen(self.dsn, self.wakeups)
+            loops["listener"] = lambda: listen(self.dsn, self.wakeups, self.deliveries.wakeups)
         return Supervisor(loops)
+
+    def reload(self) -> None:
+        self.keyring.refresh()
 
     async def close(self) -> None:
         """Finishes what was acknowledged or is about to be, then lets go."""
         try:
+            await self.connections.drain()
             await self.store.drain()
+            await self.delivery_queue.drain()
             await self.follower.drain()
             await self.marks.finish()
+            await self.uses.finish()
         finally:
+            self.figures.settle()
             await self.outbound.close()
+            await self.providers.close()
             await self.pool.close()
 
 
 @asynccontextmanager
 async def database(settings: Settings) -> AsyncIterator[str]:
-    """The address of the user's PostgreSQL, or of the embedded one, which is watched meanwhile."""
-    if settings.database_url:
-        yield settings.database_url
-        return
-    server = await EmbeddedPostgres.start(settings.data_dir)
-    watching = asyncio.create_task(server.watch())
-    try:
-        yield server.dsn
-    finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
-        await server.stop()
+    """The database's address; wrong keys are told before one is started."""
+    if settings.master_key:
+        Keyring.open(settings.master_key, settings.data_dir)
+    async with on_database(settings) as dsn:
+        yield dsn
 
 
 @asynccontextmanager
 async def causeway(settings: Settings, dsn: str) -> AsyncIterator[Causeway]:
     """A wired process; what it began is finished when the block ends."""
     keyring = Keyring.open(settings.master_key, settings.data_dir)
-    try:
-        pool = await open_pool(dsn, pooler=settings.database_pooler)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise CannotStart(
-            f"the database does not answer ({type(error).__name__}); check CAUSEWAY_DATABASE_URL"
-        ) from None
-    wired = Causeway(settings, dsn, pool, keyring)
+    wired = Causeway(settings, dsn, await pool_of(settings, dsn), keyring)
     try:
         yield wired
     finally:
@@ -186,15 +257,9 @@ async def prepare(wired: Causeway, tell: Callable[[str], None], *, serves: bool 
     this start answers at the public URL.
     """
     async with wired.pool.acquire() as connection:
-        version = connection.get_server_version()
-        if version.major < 15:
-            raise CannotStart(f"PostgreSQL {version.major} is too old; Causeway needs 15 or newer")
         await migrate(connection, tell=tell)
         await check_keyring(connection, wired.keyring)
-        await create_tables(connection, ALL_PROJECTIONS)
-        await resume_stopped(connection, ALL_PROJECTIONS)
-        stale = await outdated(connection, ALL_PROJECTIONS)
-    await rebuilding.rebuild_outdated(wired.rebuild, stale, tell)
+    await bring_up_to_date(wired.rebuild, wired.pool, ALL_PROJECTIONS, tell)
     async with wired.pool.acquire() as connection, one_start_at_a_time(connection):
         is_new = not await connection.fetchval("select exists (select from tenant_heads)")
         told = await quickstart(
@@ -209,160 +274,14 @@ async def prepare(wired: Causeway, tell: Callable[[str], None], *, serves: bool 
         tell(told)
 
 
-async def run_process(settings: Settings, dsn: str, role: str, *, first: bool) -> None:
-    """One serving process: the web application, the workers, or both, until it is told to stop."""
-    bound = None if role == "worker" else bind_port(settings.host, settings.port, shared=not first)
-    if bound:
-        settings = settings.with_port(bound.getsockname()[1])
-    async with causeway(settings, dsn) as wired:
-        if first:
-            await prepare(wired, tell, serves=bound is not None)
-        stop = stop_on_signals(wired.keyring.refresh)
-        if not first:
-            stop_with_parent(stop)
-        settle_memory()
-        workers = wired.workers()
-        marking = asyncio.create_task(wired.marks.run())
-        if role != "web":
-            workers.start()
-        at_work = f"Causeway serves on {settings.public_url}" if bound else "Causeway works"
-        try:
-            if bound:
-                app = build_app(wired.services, wired.registry)
-                await serve_web(app, bound, stop, lambda: tell(at_work if first else READY))
-            else:
-                tell(at_work if first else READY)
-                await stop.wait()
-        finally:
-            marking.cancel()
-            await workers.stop()
-
-
-def settle_memory() -> None:
-    """What stands after the start stays: the collector need not look at it again, nor after every few hundred objects."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
-
-
-async def run_processes(settings: Settings, dsn: str, role: str, count: int) -> None:
-    """Several processes on one port; this one prepares the ground and watches over them."""
-    held = None if role == "worker" else bind_port(settings.host, settings.port, shared=True)
-    if held:  # the port stays ours while children come and go
-        settings = settings.with_port(held.getsockname()[1])
-    async with causeway(settings, dsn) as wired:
-        await prepare(wired, tell, serves=held is not None)
-    stop = stop_on_signals(lambda: None)
-    at_work = f"Causeway serves on {settings.public_url}" if held else "Causeway works"
-    environment = {
-        **os.environ,
-        "CAUSEWAY_DATABASE_URL": dsn,
-        "CAUSEWAY_DATA_DIR": str(settings.data_dir),
-        "CAUSEWAY_PORT": str(settings.port),
-        "CAUSEWAY_PUBLIC_URL": settings.public_url,
-        "CAUSEWAY_LOG": settings.log,
-    }
-    child = [str(Path(__file__)), "serve", "--child", "--role", role]
-    await supervise(child, environment, count, stop, lambda: tell(f"{at_work} with {count} processes"))
-    if held:
-        held.close()
-
-
-async def serve(settings: Settings, arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="scripts/serve", description="Starts Causeway.")
-    parser.add_argument("--role", choices=("all", "web", "worker"), default="all", help="what this start does (all)")
-    parser.add_argument("--processes", type=int, default=1, metavar="N", help="processes that share the port (1)")
-    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
-    chosen = parser.parse_args(arguments)
-    if not 1 <= chosen.processes <= 64:
-        parser.error("--processes takes 1 to 64")
-    if chosen.child:
-        await run_process(settings, settings.database_url, chosen.role, first=False)
-        return 0
-    async with database(settings) as dsn:
-        if chosen.processes == 1:
-            await run_process(settings, dsn, chosen.role, first=True)
-        else:
-            await run_processes(settings, dsn, chosen.role, chosen.processes)
-    return 0
-
-
-async def migrate_only(settings: Settings, arguments: Sequence[str]) -> int:
-    argparse.ArgumentParser(prog="scripts/migrate", description="Brings the database up to date.").parse_args(arguments)
-    async with database(settings) as dsn, causeway(settings, dsn) as wired:
-        await prepare(wired, tell, serves=False)
-    return 0
-
-
-@asynccontextmanager
-async def over_prepared(settings: Settings) -> AsyncIterator[Causeway]:
-    """A wired process for one command, beside the service or without it."""
-    async with database(settings) as dsn, causeway(settings, dsn) as wired:
-        async with wired.pool.acquire() as connection:
-            if not await schema_is_current(connection):
-                raise CannotStart("the database's schema is not this program's; run scripts/migrate first")
-            await check_keyring(connection, wired.keyring)
-        yield wired
-
-
-async def rebuild(settings: Settings, arguments: Sequence[str]) -> int:
-    chosen = rebuilding.parse(arguments, ALL_PROJECTIONS)
-    async with over_prepared(settings) as wired:
-        async with wired.pool.acquire() as connection:
-            await create_tables(connection, ALL_PROJECTIONS)
-        return await rebuilding.rebuild(wired.rebuild, wired.pool, ALL_PROJECTIONS, chosen, Out.to(sys.stdout))
-
-
-async def replay_audit(settings: Settings, arguments: Sequence[str]) -> int:
-    chosen = auditing.parse(arguments)
-    async with over_prepared(settings) as wired:
-        second = None if settings.database_pooler else lambda: aclosing(LibraryNotifications(wired.dsn))
-        vault_on = lambda connection: PostgresVault(connection, wired.keyring)  # noqa: E731
-        auditor = auditing.Auditor(wired.pool, ALL_PROJECTIONS, vault_on, second)
-        return await auditor.run(chosen, Out.to(sys.stdout), Out.to(sys.stderr))
-
-
-async def rotate_keys(settings: Settings, arguments: Sequence[str]) -> int:
-    chosen = rotating.parse(arguments)
-    async with over_prepared(settings) as wired:
-        keyring = wired.keyring
-        rotation = KeyRotation(wired.pool, keyring)
-        return await rotating.rotate(rotation, keyring.path, keyring.ids()[1:], chosen, Out.to(sys.stdout))
-
-
-def tell(line: str) -> None:
-    if line:
-        print(line, flush=True)  # noqa: T201 - what people see of a start
-
-
-COMMANDS: dict[str, Callable[[Settings, Sequence[str]], Awaitable[int]]] = {
-    "serve": serve,
-    "migrate": migrate_only,
-    "rotate_keys": rotate_keys,
-    "rebuild": rebuild,
-    "replay_audit": replay_audit,
-}
-
-
-def main(arguments: Sequence[str]) -> int:
-    if not arguments or arguments[0] not in COMMANDS:
-        tell(f"usage: app.py {{{','.join(COMMANDS)}}} [--help]")
-        return 2
-    try:
-        settings = load_settings(os.environ, is_tty=sys.stderr.isatty())
-        configure_logs(settings.log)
-        return uvloop.run(_run(COMMANDS[arguments[0]](settings, arguments[1:])))
-    except CannotStart as reason:
-        print(f"causeway: {reason}", file=sys.stderr)  # noqa: T201
-        return 1
-    except asyncio.CancelledError:
-        return 128 + signal.SIGTERM  # told to stop before it served
-
-
-async def _run(command: Awaitable[int]) -> int:
-    cancel_on_signals()
-    return await command
+async def check_prepared(wired: Causeway) -> None:
+    """CannotStart when the database is not as this program would leave it."""
+    async with wired.pool.acquire() as connection:
+        if not await schema_is_current(connection):
+            raise CannotStart("the database's schema is not this program's; run scripts/migrate first")
+        await check_keyring(connection, wired.keyring)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    wiring = Wiring(database, causeway, lambda wired, serves: prepare(wired, tell, serves=serves))
+    sys.exit(run(sys.argv[1:], Commands(wiring, check_prepared, ALL_PROJECTIONS).by_name()))

@@ -20,8 +20,11 @@ PORT = "CAUSEWAY_PORT"
 MASTER_KEY = "CAUSEWAY_MASTER_KEY"
 PUBLIC_URL = "CAUSEWAY_PUBLIC_URL"
 LOG = "CAUSEWAY_LOG"
+WORKER_PORT = "CAUSEWAY_WORKER_PORT"
 METRICS_TOKEN = "CAUSEWAY_METRICS_TOKEN"  # noqa: S105 (the name of a variable)
+APPS = "CAUSEWAY_APPS"
 ALLOW_PRIVATE_NETWORKS = "CAUSEWAY_ALLOW_PRIVATE_NETWORKS"
+OAUTH_CLIENTS = "CAUSEWAY_OAUTH_CLIENTS"
 KNOWN = frozenset(
     {
         DATABASE_URL,
@@ -32,8 +35,11 @@ KNOWN = frozenset(
         MASTER_KEY,
         PUBLIC_URL,
         LOG,
+        WORKER_PORT,
         METRICS_TOKEN,
+        APPS,
         ALLOW_PRIVATE_NETWORKS,
+        OAUTH_CLIENTS,
         "CAUSEWAY_PYTHON",  # read by the scripts, before this program runs
     }
 )
@@ -49,8 +55,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     `database_url` is empty when the embedded PostgreSQL in `data_dir` is used. With `database_pooler` the URL is a
     pooler in transaction mode: connections must be made with statement_cache_size=0. `port` 0 asks for any free
-    port; call `with_port` when it is known. `master_key` is the raw list of id:key, or None to use the key file in
-    `data_dir`.
+    port; call `with_port` when it is known. At `worker_port`, if any, a service of workers alone says how it is.
+    `apps` is a folder of more apps than the catalogue's, `oauth_clients` the file of the clients that the installation
+    has at providers.
+    `master_key` is the raw list of id:key, or None to use the key file in `data_dir`.
     """
 
     database_url: str
@@ -63,6 +71,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log: str
     metrics_token: str | None
     allow_private_networks: bool
+    worker_port: int | None = None
+    apps: Path | None = None
+    oauth_clients: Path | None = None
 
     def with_port(self, port: int) -> "Settings":
         """The same settings on the port that was really taken; a public URL that was not given follows it."""
@@ -91,7 +102,7 @@ def load_settings(environ: Mapping[str, str], *, is_tty: bool = False) -> Settin
     if pooler and not database_url:
         _refuse(DATABASE_POOLER, "is set without CAUSEWAY_DATABASE_URL", "give the pooler's URL too, or leave it out")
     host = _host(given.get(HOST, "127.0.0.1"))
-    port = _port(given.get(PORT, "1290"))
+    port = _port(PORT, given.get(PORT, "1290"))
     return Settings(
         database_url=database_url,
         database_pooler=pooler,
@@ -103,6 +114,9 @@ def load_settings(environ: Mapping[str, str], *, is_tty: bool = False) -> Settin
         log=_log(given.get(LOG), is_tty),
         metrics_token=_metrics_token(given.get(METRICS_TOKEN)),
         allow_private_networks=_flag(given, ALLOW_PRIVATE_NETWORKS),
+        worker_port=_port(WORKER_PORT, given[WORKER_PORT]) if WORKER_PORT in given else None,
+        apps=_folder(APPS, given[APPS]) if APPS in given else None,
+        oauth_clients=_file(OAUTH_CLIENTS, given[OAUTH_CLIENTS]) if OAUTH_CLIENTS in given else None,
     )
 
 
@@ -110,6 +124,19 @@ def default_public_url(host: str, port: int) -> str:
     """The address of this machine's own listener; a wildcard host is reached through loopback."""
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 (compared, not bound)
     return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
+
+
+def _file(name: str, value: str) -> Path:
+    if value.startswith("~") or not value.isprintable():
+        _refuse(name, f"is {value!r}", "write the file's path out, without ~ or control characters")
+    return Path(value).absolute()
+
+
+def _folder(name: str, text: str) -> Path:
+    folder = Path(text).expanduser()
+    if not folder.is_dir():
+        _refuse(name, "is not a folder", "write the folder whose subfolders hold one app.toml each")
+    return folder
 
 
 def _refuse(name: str, wrong: str, allowed: str) -> NoReturn:
@@ -170,9 +197,9 @@ def _host(value: str) -> str:
     return value
 
 
-def _port(value: str) -> int:
+def _port(name: str, value: str) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", value) or int(value) > 65535:
-        _refuse(PORT, f"is {value!r}", "allowed are 1 to 65535, and 0 for any free port")
+        _refuse(name, f"is {value!r}", "allowed are 1 to 65535, and 0 for any free port")
     return int(value)
 
 

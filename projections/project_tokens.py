@@ -86,14 +86,6 @@ class ProjectTokenQueries:
         rows = await self._bearers.ask(project_id, digest)
         return rows[0][1] if rows else None
 
-    async def one(self, project_id: UUID, token_id: UUID) -> TokenRow | None:
-        row = await self._pool.fetchrow(
-            f"select t.token_id, t.name, t.created_at, m.last_used_at {_SOURCE} and t.token_id = $2",
-            project_id,
-            token_id,
-        )
-        return TokenRow(*row) if row else None
-
     async def list(self, project_id: UUID, page: Page) -> Listing[TokenRow]:
         rows = await self._pool.fetch(
             f"select t.token_id, t.name, t.created_at, m.last_used_at {_SOURCE}"

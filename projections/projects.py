@@ -10,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 
+from domain.deliveries.endpoint import Notice
 from domain.events import Recorded, Reveal
 from domain.ports import TenantKind
 from domain.projects.project import ProjectChanged, ProjectCreated, ProjectDeleted
@@ -73,14 +74,34 @@ class ProjectRow(msgspec.Struct, frozen=True):
     logo_url: str | None
     allowed_origins: list[str]
     created_at: datetime
+    notice: Notice | None
 
 
 _ROWS = """
-select p.tenant_id, p.company_id, p.name, p.webhook_url, p.logo_url, p.allowed_origins, p.created_at
+select p.tenant_id, p.company_id, p.name, p.webhook_url, p.logo_url, p.allowed_origins, p.created_at,
+    w.disabled_at, w.message
 from unnest($1::uuid[]) as q(tenant_id)
 join checkpoints g on g.tenant_id = q.tenant_id and g.projection = 'projects' and g.live
 join read_projects_1 p on p.tenant_id = q.tenant_id and p.generation = g.generation
+left join (checkpoints h join read_webhooks_1 w on w.tenant_id = h.tenant_id and w.generation = h.generation)
+    on h.tenant_id = q.tenant_id and h.projection = 'webhooks' and h.live
 """
+
+
+def _row(
+    project_id: UUID,
+    company_id: UUID,
+    name: str,
+    webhook_url: str,
+    logo_url: str | None,
+    allowed_origins: str,
+    created_at: datetime,
+    disabled_at: datetime | None,
+    message: str | None,
+) -> ProjectRow:
+    notice = Notice(disabled_at, message or "") if disabled_at else None
+    origins = json.loads(allowed_origins)
+    return ProjectRow(project_id, company_id, name, webhook_url, logo_url, origins, created_at, notice)
 
 
 class ProjectQueries:
@@ -90,7 +111,7 @@ class ProjectQueries:
     async def rows(self, project_ids: Sequence[UUID]) -> list[ProjectRow]:
         """Those of these projects that exist, oldest first."""
         rows = await self._pool.fetch(_ROWS + " order by p.created_at, p.tenant_id", project_ids)
-        return [ProjectRow(row[0], row[1], row[2], row[3], row[4], json.loads(row[5]), row[6]) for row in rows]
+        return [_row(*row) for row in rows]
 
     async def exists(self, project_id: UUID) -> bool:
         return bool(await self.rows([project_id]))

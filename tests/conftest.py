@@ -88,7 +88,7 @@ async def _execute(dsn: str, statement: str) -> None:
 async def dsn(ground: Ground) -> AsyncIterator[str]:
     """A database of this test's own, prepared and with the quickstart project."""
     name = f"test_{uuid4().hex}"
-    await _execute(ground.server_dsn, f"create database {name} template {ground.template}")
+    await _execute(ground.server_dsn, f"create database {name} template {ground.template} strategy file_copy")
     yield ground.dsn(name)
     await _execute(ground.server_dsn, f"drop database {name} with (force)")
 

@@ -37,7 +37,7 @@ class PlainVault:
 
     async def key(self, tenant_id: UUID, subject_id: UUID) -> DataKey:
         tenant = self._store.tenants.get(tenant_id)
-        if tenant is None or tenant.data_keys.get(subject_id) is None:
+        if tenant is None or tenant.closed or tenant.data_keys.get(subject_id) is None:
             raise SubjectForgotten
         return PlainKey()
 
@@ -58,5 +58,6 @@ class PlainVault:
 
     async def newest_version(self, tenant_id: UUID, connection_id: UUID) -> int:
         tenant = self._store.tenants.get(tenant_id)
-        versions = [version for one, version in tenant.credentials if one == connection_id] if tenant else []
-        return max(versions, default=0)
+        if tenant is None or tenant.closed:
+            return 0
+        return max((version for one, version in tenant.credentials if one == connection_id), default=0)

@@ -173,6 +173,12 @@ RULES: tuple[Rule, ...] = (
     *TOKEN_RULES,
 )
 
-_ABOUT_ADDRESSES = {"hosts_are_narrow", "addresses_are_https", "addresses_go_to_declared_hosts", "issuer_is_known"}
+_ABOUT_ADDRESSES = {
+    "hosts_are_narrow",
+    "request_goes_to_a_declared_host",
+    "addresses_are_https",
+    "addresses_go_to_declared_hosts",
+    "issuer_is_known",
+}
 ANYWHERE_RULES: tuple[Rule, ...] = tuple(rule for rule in RULES if rule.__name__ not in _ABOUT_ADDRESSES)
 """What is left for apps in a private network: a host may be an address there, and speak plain http."""

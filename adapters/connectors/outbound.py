@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Iterable, Mapping
 from types import SimpleNamespace, TracebackType
 from typing import Self
+from weakref import WeakValueDictionary
 
 import aiohttp
 import msgspec
@@ -24,7 +25,9 @@ LARGEST_BODY = 1024 * 1024
 """Bytes of an answer's body after decompression."""
 
 CONNECTIONS_PER_HOST = 64
-"""At the same time; there is no limit over all hosts, so that one slow vendor never makes the calls to others wait."""
+"""At the same time, first come, first served; there is no limit over all hosts, so that one slow vendor never makes the calls to
+others wait.
+"""
 
 _AFTER_HEAD_SECONDS = 1.0
 _AFTER_HEAD_BYTES = 4096
@@ -107,6 +110,7 @@ class OutboundClient:
         self._tls = tls
         self._session: aiohttp.ClientSession | None = None
         self._resolver: CheckedResolver | None = None
+        self._places: WeakValueDictionary[URL, asyncio.Semaphore] = WeakValueDictionary()
 
     async def __aenter__(self) -> Self:
         return self
@@ -154,6 +158,7 @@ class OutboundClient:
         try:
             async with (
                 asyncio.timeout(limit),
+                self._places.setdefault(target.origin(), asyncio.Semaphore(CONNECTIONS_PER_HOST)),
                 self._open().request(
                     method,
                     target,
@@ -209,7 +214,6 @@ class OutboundClient:
                     use_dns_cache=False,
                     ssl=self._tls if self._tls is not None else True,
                     limit=0,
-                    limit_per_host=CONNECTIONS_PER_HOST,
                     force_close=not self._keep_connections,
                 ),
                 trace_configs=[_noticing_connections()],

@@ -178,8 +178,12 @@ class TenantTrackingRecorder(TrackingRecorder):
     def insert_tracking(self, tracking: Tracking) -> None:
         """IntegrityError unless the notification id is higher than every one before."""
         arguments = (self.tenant_id, tracking.application_name, tracking.notification_id)
-        if not self.thread.run(self.thread.pool.fetchval(_TRACK, *arguments)):
+        if not self.thread.run(self._track(arguments)):
             raise IntegrityError(f"{tracking.application_name} is past notification {tracking.notification_id} already")
+
+    async def _track(self, arguments: tuple[UUID, str, int]) -> bool:
+        async with self.thread.pool.acquire() as connection:  # a repetition would find its own first attempt
+            return bool(await connection.fetchval(_TRACK, *arguments))
 
     def max_tracking_id(self, application_name: str) -> int | None:
         statement = "select notification_id from tracking where tenant_id = $1 and application_name = $2"

@@ -16,6 +16,7 @@ from adapters.settings import CannotStart
 FOLDER = Path(__file__).parent / "migrations"
 _LOCK = 0x63617573  # one runner per database
 _START_LOCK = 0x63617576
+_OLDEST_POSTGRESQL = 15
 _NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 
 
@@ -47,8 +48,12 @@ async def migrate(
 ) -> int:
     """Brings the schema up to date and returns how many steps that took.
 
-    CannotStart when a step that ran was edited since, or when the schema is newer than this program.
+    CannotStart when PostgreSQL is too old, when a step that ran was edited since, or when the schema is newer than this
+    program.
     """
+    version = connection.get_server_version()
+    if version.major < _OLDEST_POSTGRESQL:
+        raise CannotStart(f"PostgreSQL {version.major} is too old; Causeway needs {_OLDEST_POSTGRESQL} or newer")
     migrations = read_migrations() if migrations is None else migrations
     async with connection.transaction():
         await connection.execute("set local statement_timeout = 0")

@@ -42,9 +42,17 @@ __all__ = [
     "TestRequest",
     "TwoStepScheme",
     "Userinfo",
+    "asks_for_consent",
 ]
 
 Scheme = ApiKeyScheme | BasicScheme | CustomScheme | OAuth2Scheme | OAuth1Scheme | TwoStepScheme
+
+
+def asks_for_consent(scheme: Scheme) -> bool:
+    """Whether a person has to agree at the provider; else what they fill in, if anything, is enough."""
+    return isinstance(scheme, OAuth1Scheme) or (
+        isinstance(scheme, OAuth2Scheme) and scheme.grant == "authorization_code"
+    )
 
 
 class App(Part, frozen=True):

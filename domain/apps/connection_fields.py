@@ -26,6 +26,11 @@ class InvalidFields(Invalid):
 
     code = "invalid_connection_fields"
 
+    def __init__(self, message: str | None = None, complaints: Mapping[str, str] | None = None) -> None:
+        """``complaints``: what is wrong by field, such as "is missing"; the message is about the first of them."""
+        super().__init__(message)
+        self.complaints: dict[str, str] = dict(complaints or {})
+
 
 def check_fields(scheme: AuthScheme, given: Mapping[str, object]) -> dict[str, str]:
     """The values to keep, in the order of the fields, trimmed; or InvalidFields, which names the field, not the value.
@@ -45,16 +50,34 @@ def check_client_fields(scheme: Scheme, given: Mapping[str, object]) -> dict[str
 def _checked(fields: tuple[Field, ...], given: Mapping[str, object]) -> dict[str, str]:
     _refuse_unknown(fields, given)
     kept: dict[str, str] = {}
+    refusals: list[InvalidFields] = []
     for field in fields:
         if not _is_asked(field, kept):
             continue
-        text = _text(field, given.get(field.name))
+        try:
+            text = _checked_text(field, given.get(field.name))
+        except InvalidFields as refusal:
+            refusals.append(refusal)
+            continue
         if text:
-            _check_text(field, text)
             kept[field.name] = text
-        elif not field.optional and field.show is not False:
-            raise InvalidFields(f'The field "{field.name}" ({field.label}) is missing.')
+    if refusals:
+        complaints = {name: said for refusal in refusals for name, said in refusal.complaints.items()}
+        raise InvalidFields(refusals[0].message, complaints)
     return kept
+
+
+def _checked_text(field: Field, value: object) -> str:
+    text = _text(field, value)
+    if text:
+        _check_text(field, text)
+    elif not field.optional and field.show is not False:
+        raise InvalidFields(f'The field "{field.name}" ({field.label}) is missing.', {field.name: "is missing"})
+    return text
+
+
+def _misfit(field: Field, complaint: str) -> InvalidFields:
+    return InvalidFields(f'The field "{field.name}" {complaint}.', {field.name: complaint})
 
 
 def credential_info(app: App, scheme: AuthScheme) -> dict[str, Any]:
@@ -114,9 +137,9 @@ def _text(field: Field, value: object) -> str:
         return value if field.type == "textarea" and value.strip() else value.strip()
     if isinstance(value, int | float) and not isinstance(value, bool) and field.type in _NUMERIC_TYPES:
         if (isinstance(value, int) and value.bit_length() > 64) or not math.isfinite(value):
-            raise InvalidFields(f'The number in the field "{field.name}" is too large.')
+            raise _misfit(field, "holds a number that is too large")
         return as_text(value)
-    raise InvalidFields(f'The field "{field.name}" takes a text.')
+    raise _misfit(field, "takes a text")
 
 
 def _check_text(field: Field, text: str) -> None:
@@ -126,7 +149,7 @@ def _check_text(field: Field, text: str) -> None:
         or ("does not have the form that this app uses" if field.pattern and not _matches(field.pattern, text) else "")
     )
     if complaint:
-        raise InvalidFields(f'The field "{field.name}" {complaint}.')
+        raise _misfit(field, complaint)
 
 
 def _wrong_characters(field: Field, text: str) -> str:

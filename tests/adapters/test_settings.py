@@ -24,6 +24,7 @@ def test_without_any_variable_the_service_listens_on_loopback_with_its_own_datab
     assert (settings.host, settings.port, settings.public_url) == ("127.0.0.1", 1290, "http://127.0.0.1:1290")
     assert (settings.database_url, settings.database_pooler) == ("", False)
     assert (settings.master_key, settings.metrics_token, settings.allow_private_networks) == (None, None, False)
+    assert settings.worker_port is None
 
 
 def test_every_variable_is_read() -> None:
@@ -36,6 +37,7 @@ def test_every_variable_is_read() -> None:
             "CAUSEWAY_PORT": "8080",
             "CAUSEWAY_MASTER_KEY": KEY,
             "CAUSEWAY_PUBLIC_URL": "https://api.example.com/causeway/",
+            "CAUSEWAY_WORKER_PORT": "8081",
             "CAUSEWAY_LOG": "json",
             "CAUSEWAY_METRICS_TOKEN": TOKEN,
             "CAUSEWAY_ALLOW_PRIVATE_NETWORKS": "1",
@@ -47,6 +49,7 @@ def test_every_variable_is_read() -> None:
     assert settings.database_pooler and settings.allow_private_networks
     assert settings.data_dir == Path("/srv/causeway")
     assert (settings.host, settings.port, settings.log) == ("0.0.0.0", 8080, "json")
+    assert settings.worker_port == 8081
     assert (settings.master_key, settings.metrics_token) == (KEY, TOKEN)
     assert settings.public_url == "https://api.example.com/causeway"
 
@@ -64,6 +67,7 @@ def test_a_variable_that_is_set_but_empty_counts_as_not_given() -> None:
         ("CAUSEWAY_PORT", "http", "1 to 65535"),
         ("CAUSEWAY_PORT", "-1", "1 to 65535"),
         ("CAUSEWAY_PORT", "१२", "1 to 65535"),
+        ("CAUSEWAY_WORKER_PORT", "none", "1 to 65535"),
         ("CAUSEWAY_HOST", "http://localhost", "without a port"),
         ("CAUSEWAY_HOST", "127.0.0.1:80", "without a port"),
         ("CAUSEWAY_LOG", "xml", "console and json"),

@@ -82,7 +82,7 @@ async def test_a_loop_that_misses_its_cancellation_is_cancelled_again() -> None:
 async def test_a_pause_that_is_cancelled_together_with_its_wake_up_ends_in_the_cancellation() -> None:
     for turns in range(6):  # how far the wake-up has come when the cancellation arrives
         wakeups = asyncio.Event()
-        pause = asyncio.create_task(_pause(wakeups, 60))
+        pause = asyncio.create_task(_pause(wakeups, asyncio.Event(), 60))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         wakeups.set()

@@ -1,11 +1,12 @@
-"""The domain's imports: the standard library, eventsourcing, msgspec, and the domain itself."""
+"""Imports: the domain's are the standard library, eventsourcing, msgspec and itself; a start's are what it needs."""
 
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 
-from tests.architecture.sources import modules
+from tests.architecture.sources import ROOT, modules
 
 ALLOWED = {"domain", "eventsourcing", "msgspec"}
 INPUT_AND_OUTPUT = {"socket", "ssl", "subprocess", "urllib.request", "http", "pathlib", "shutil", "tempfile", "sqlite3"}
@@ -67,3 +68,9 @@ def test_nobody_swallows_an_error() -> None:
         if isinstance(node, ast.ExceptHandler) and all(isinstance(one, ast.Pass) for one in node.body)
     ]
     assert swallowed == []
+
+
+def test_a_start_does_not_pay_for_the_second_driver_that_one_command_needs() -> None:
+    loaded = "import sys, app; print('psycopg' in sys.modules, 'asyncpg' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert ran.stdout.split() == ["False", "True"], ran.stderr

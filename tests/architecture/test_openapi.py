@@ -9,8 +9,9 @@ from typing import Any, Literal
 import msgspec
 import pytest
 
-from adapters.http.dialects import DIALECTS, Dialect
+from adapters.http.dialects import APIS, Dialect
 from adapters.http.openapi import document
+from adapters.http.problems import BadRequest
 from adapters.http.routes import Route
 
 
@@ -29,6 +30,8 @@ class Parameter(Closed):
     schema: dict[str, Any]
     required: bool = False
     description: str = ""
+    style: Literal["form"] | None = None
+    explode: bool | None = None
 
 
 class Media(Closed):
@@ -71,8 +74,8 @@ class Document(Closed):
 
 
 TYPES = {"string", "number", "integer", "boolean", "null", "array", "object"}
-PARSED = {dialect.name: msgspec.convert(document(dialect), Document) for dialect in DIALECTS}
-EVERY = [(dialect, route) for dialect in DIALECTS for route in dialect.routes]
+PARSED = {dialect.name: msgspec.convert(document(dialect), Document) for dialect in APIS}
+EVERY = [(dialect, route) for dialect in APIS for route in dialect.routes]
 each_route = pytest.mark.parametrize(
     ("dialect", "route"), EVERY, ids=[f"{route.method} {route.path}" for _, route in EVERY]
 )
@@ -93,7 +96,7 @@ def schemas(value: Any) -> Iterator[dict[str, Any]]:
             yield from schemas(inner)
 
 
-@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize("dialect", APIS, ids=lambda dialect: dialect.name)
 def test_every_reference_leads_somewhere_and_every_type_is_one(dialect: Dialect) -> None:
     whole = document(dialect)
     seen = list(schemas(whole["paths"])) + list(schemas(whole["components"]["schemas"]))
@@ -106,7 +109,7 @@ def test_every_reference_leads_somewhere_and_every_type_is_one(dialect: Dialect)
     assert msgspec.json.decode(msgspec.json.encode(whole)) == whole
 
 
-@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize("dialect", APIS, ids=lambda dialect: dialect.name)
 def test_the_security_schemes_that_are_asked_for_are_there(dialect: Dialect) -> None:
     parsed = PARSED[dialect.name]
     asked = [
@@ -147,9 +150,16 @@ def test_a_route_that_needs_a_token_says_401_and_one_that_does_not_says_so(diale
 
 
 @each_route
-def test_a_route_says_400_wherever_there_is_something_to_read(dialect: Dialect, route: Route) -> None:
-    reads = route.body is not None or route.query is not None or "{" in route.path
-    assert ("400" in operation(dialect, route).responses) == reads
+def test_a_route_says_what_it_cannot_read_wherever_there_is_something_to_read(dialect: Dialect, route: Route) -> None:
+    reads = route.body is not None or route.query is not None or route.headers != () or "{" in route.path
+    status = str(dialect.render(BadRequest()).status)
+    assert (status in operation(dialect, route).responses) == reads
+
+
+@each_route
+def test_a_route_has_the_headers_in_the_document_that_may_say_who_asks(dialect: Dialect, route: Route) -> None:
+    said = [p.name for p in operation(dialect, route).parameters if p.place == "header" and not p.required]
+    assert [name for name in said if name != "Idempotency-Key"] == list(route.headers)
 
 
 def test_no_two_declarations_are_for_the_same_requests() -> None:
@@ -159,4 +169,4 @@ def test_no_two_declarations_are_for_the_same_requests() -> None:
 
 def test_every_path_belongs_to_the_dialect_that_declares_it() -> None:
     for dialect, route in EVERY:
-        assert any(route.path.startswith(f"{prefix}/") for prefix in dialect.prefixes), route.path
+        assert any(f"{route.path}/".startswith(f"{prefix}/") for prefix in dialect.prefixes), route.path
