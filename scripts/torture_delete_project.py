@@ -24,7 +24,7 @@ from scripts.torturing.services import data_folder
 from scripts.torturing.verdict import Verdict, parser, run
 
 _GONE = {(401, 900), (404, 901)}
-_SECRETS = ("credentials", "uniques", "commands", "snapshots", "token_marks")
+_SECRETS = ("credentials", "uniques", "commands", "snapshots", "token_marks", "emptying")
 
 
 class Round:

@@ -119,9 +119,10 @@ class Causeway(Contender):
             await connection.execute("delete from projection_generations")
             await create_tables(connection, [COUNTERS])
             await connection.execute(
-                "insert into projection_generations (projection, generation, code_hash, status)"
-                " values ('counters', 1, $1, 'live')",
+                "insert into projection_generations (projection, generation, code_hash, tables, status)"
+                " values ('counters', 1, $1, $2, 'live')",
                 COUNTERS.code_hash,
+                COUNTERS.table_names,
             )
         projector = Projector(self._pool, [COUNTERS], NothingSealed(), print)
         started = perf_counter()
