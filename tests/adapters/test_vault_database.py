@@ -27,7 +27,9 @@ async def connection_of(api: Api, pool: Pool) -> tuple[UUID, UUID, UUID]:
     """Connects Ada; her project, her own id and the connection's."""
     assert (await api.connect("ada", secret=SECRET)).status == 200
     project_id = api.plan.project_id
-    row = await pool.fetchrow("select subject_id, connection_id from credentials where tenant_id = $1", project_id)
+    row = await pool.fetchrow(
+        "select subject_id, connection_id from credentials where tenant_id = $1 and subject_id <> tenant_id", project_id
+    )
     assert row is not None
     return project_id, row["subject_id"], row["connection_id"]
 
