@@ -138,7 +138,7 @@ full join (select * from deliveries where tenant_id = $1 and message_id = $2) d 
 
 REMOVE_OLD = """
 delete from deliveries d using (
-    select tenant_id, message_id from deliveries where attempted_at < clock_timestamp() - interval '30 days'
+    select tenant_id, message_id from deliveries where attempted_at < statement_timestamp() - interval '30 days'
     order by attempted_at limit $1 for update skip locked
 ) old where d.tenant_id = old.tenant_id and d.message_id = old.message_id returning 1
 """

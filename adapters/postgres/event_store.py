@@ -62,7 +62,7 @@ _EMPTIED_AT_ONCE = 5_000
 
 _EXPIRED = """
 delete from commands c using (
-    select tenant_id, command_id from commands where expires_at < clock_timestamp() order by expires_at limit $1
+    select tenant_id, command_id from commands where expires_at < statement_timestamp() order by expires_at limit $1
     for update skip locked
 ) old where c.tenant_id = old.tenant_id and c.command_id = old.command_id returning 1
 """

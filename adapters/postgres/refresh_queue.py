@@ -16,7 +16,7 @@ _NOTED_AT_ONCE = 500
 _CLAIM = """
 with due as materialized (
     select tenant_id, connection_id from connection_marks
-    where due_at <= clock_timestamp() and tenant_id <> all ($2::uuid[])
+    where due_at <= statement_timestamp() and tenant_id <> all ($2::uuid[])
     order by due_at limit $1 for update skip locked
 )
 update connection_marks m set due_at = clock_timestamp() + interval '2 minutes' from due

@@ -16,7 +16,7 @@ from domain.apps.connection_fields import check_fields
 from domain.connections import connect_link as links
 from domain.connections.completing import Completion
 from domain.connections.connect_link import CONNECT_LINK, Authorization, LinkIssued
-from domain.connections.linking import link_text, living, parse_link
+from domain.connections.linking import check_wanted, link_text, living, parse_link
 from domain.connections.oauth import (
     OAuthClient,
     Obtained,
@@ -33,7 +33,7 @@ from domain.connections.targets import Targets
 from domain.deciding import Caller, Changes, Desk, load
 from domain.errors import Refusal, UpstreamFailed
 from domain.ids import OAUTH_STATE, StreamToken, mint_stream_token, parse_stream_token
-from domain.ports import Clock, Lost, SealedCredential, StreamEvents, credential_context
+from domain.ports import Clock, Lost, SealedCredential, StreamEvents, SubjectForgotten, credential_context
 from domain.projects.integration import callback_path
 
 _CALLER = Caller("end_user:connect_page")
@@ -122,7 +122,7 @@ class Authorizations:
 
         async def decide() -> tuple[Changes, int]:
             state, version = await load(self._desk.store, CONNECT_LINK, token.tenant_id, token.stream_id)
-            credential = await self._kept(token, state.authorizations + 1, target, request_token)
+            credential = await self._kept(token, issued, state.authorizations + 1, target, request_token)
             events = links.start_authorization(
                 state, token.digest, self._clock(), state_digest=state_token.digest, cookie_digest=digest_of(cookie)
             )
@@ -179,17 +179,21 @@ class Authorizations:
         return target, self._public_url + callback_path(project_id, of_installation=not integration.client_id)
 
     async def _kept(
-        self, token: StreamToken, version: int, target: Target, request_token: RequestToken | None
+        self, token: StreamToken, issued: LinkIssued, version: int, target: Target, request_token: RequestToken | None
     ) -> SealedCredential:
-        """What must be known again when the person comes back; destroyed when the link is completed."""
+        """What must be known again when the person comes back; destroyed when the link is completed, or the person is erased."""
         secret = Secret(fields=dict(target.fields))
         if request_token is not None:
             secret = Secret(
                 fields=dict(target.fields), access_token=request_token.token, token_secret=request_token.secret
             )
-        key = await self._desk.vault.tenant_key(token.tenant_id)
+        subject_id = issued.end_user_id or token.tenant_id
+        try:
+            key = await self._desk.vault.key(token.tenant_id, subject_id)
+        except SubjectForgotten:
+            raise links.LinkNotFound from None
         box = key.seal(credential_context(token.stream_id, version), secret.sealed_form())
-        return SealedCredential(token.stream_id, version, token.tenant_id, box)
+        return SealedCredential(token.stream_id, version, subject_id, box)
 
     async def _verifier(self, token: StreamToken, number: int) -> str:
         """PKCE's code_verifier (RFC 7636, 4.1), derived instead of stored: 384 bits that only the project's key yields."""
@@ -213,6 +217,7 @@ class Authorizations:
     async def _exchanged(
         self, token: StreamToken, issued: LinkIssued, authorization: Authorization, answer: Return, callback: str
     ) -> Gain:
+        await check_wanted(self._desk, token.tenant_id, issued)
         kept = await self._desk.vault.credential(token.tenant_id, token.stream_id)
         if kept is None or kept[0] != authorization.number:
             raise links.StateInvalid

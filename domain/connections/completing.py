@@ -25,7 +25,7 @@ class Completion:
     async def store(self, token: StreamToken, issued: LinkIssued, gain: Gain) -> None:
         """Stores link and connection together. What another link has connected meanwhile gives way.
 
-        LinkUsedUp, LinkNotFound when the end user was erased, IntegrationNotFound, DifferentAccount.
+        LinkUsedUp, LinkNotFound when the end user was erased or the connection deleted, IntegrationNotFound, DifferentAccount.
         """
 
         async def decide() -> tuple[Changes, None]:
@@ -37,6 +37,8 @@ class Completion:
             except SubjectForgotten:
                 raise links.LinkNotFound from None
             found = await self._owners.found(token.tenant_id, owner)
+            if found.connection_id != issued.connection_id:  # another one, because that one was deleted
+                raise links.LinkNotFound
             whose = Whose(
                 end_user_id=issued.end_user_id,
                 app_key=issued.app_key,

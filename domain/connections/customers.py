@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 
+from domain.apps.connection_fields import check_fields
 from domain.connections.authorising import Life, Whose, connect_app, grant, import_token, revoke_grant
 from domain.connections.connection import CONNECTION, Connection, ConnectionNotFound, Grant, status_of
 from domain.connections.given_credentials import secret_of
@@ -89,8 +90,10 @@ class CustomerConnections:
 
         async def decide() -> tuple[Changes, MadeConnection]:
             found, is_default = await self._owners.of_customer(project_id, end_user_id, new.provider, new.name)
-            renewable = await self._is_renewable(project_id, new.provider, secret)
-            credential = await self._owners.sealed(project_id, found, secret)
+            fields = await self._renewed_with(project_id, new.provider, secret)
+            renewable = fields is not None
+            kept = msgspec.structs.replace(secret, fields=fields or {})
+            credential = await self._owners.sealed(project_id, found, kept)
             now, key = self._clock(), found.owner.key
             whose = Whose(
                 end_user_id=end_user_id,
@@ -194,12 +197,15 @@ class CustomerConnections:
             raise InstanceOfAnotherCustomer
         return FactChange(FactUse.REQUIRE, fact, instance_id)
 
-    async def _is_renewable(self, project_id: UUID, provider: str, secret: Secret) -> bool:
-        """With a refresh token, and an integration of the project's that knows as whom to present it."""
+    async def _renewed_with(self, project_id: UUID, provider: str, secret: Secret) -> dict[str, str] | None:
+        """What the provider's addresses need of the credentials, such as a shop's name. None where nobody can renew the token: without
+        a refresh token, an integration of the project's that knows as whom to present it, or one of those fields.
+        """
         if secret.refresh_token is None:
-            return False
+            return None
         try:
-            await self._targets.target(project_id, provider, "oauth2", {})
+            target = await self._targets.target(project_id, provider, "oauth2", {})
+            asked = {field.name for field in target.scheme.fields}
+            return check_fields(target.scheme, {name: secret.credentials[name] for name in asked & set(secret.credentials)})
         except Refusal:
-            return False
-        return True
+            return None

@@ -11,6 +11,7 @@ from domain.connections.secret import Secret
 from domain.errors import Invalid
 
 LATEST_SECONDS = 253_402_300_799  # the end of the year 9999
+_FIRST, _LAST = datetime.fromtimestamp(0, UTC), datetime.fromtimestamp(LATEST_SECONDS, UTC)
 
 
 class InvalidCredentials(Invalid):
@@ -63,7 +64,7 @@ def _scopes(credentials: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _moment(value: object) -> datetime | None:
-    """ISO 8601, in UTC where it names no zone, or seconds since 1970."""
+    """ISO 8601, in UTC where it names no zone, or seconds since 1970. Some write the last moment of all times for "never"."""
     wrong = InvalidCredentials(
         "expires_at must be a time in ISO 8601, such as 2030-01-31T08:00:00Z, or seconds since 1970.", "expires_at"
     )
@@ -77,6 +78,9 @@ def _moment(value: object) -> datetime | None:
         raise wrong
     try:
         moment = datetime.fromisoformat(value)
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise wrong from None
+    if moment < _FIRST:
+        raise wrong
+    return min(moment, _LAST)

@@ -12,6 +12,7 @@ import msgspec
 from domain.apps.app import App, Scheme
 from domain.connections.authorising import Whose, request
 from domain.connections.connect_link import CONNECT_LINK, LINK_LIFE, LinkIssued, LinkNotFound, live
+from domain.connections.connection import CONNECTION
 from domain.connections.owners import Found
 from domain.connections.targets import Targets
 from domain.deciding import Changes, Desk, load
@@ -152,14 +153,22 @@ def link_text(key: DataKey, project_id: UUID, link_id: UUID) -> tuple[str, Strea
 
 
 async def living(desk: Desk, token: StreamToken, now: datetime) -> LinkIssued:
-    """What a link is for, while it may be used. LinkNotFound, also when the project or the end user is gone; LinkUsedUp."""
+    """What a link is for, while it may be used. LinkNotFound, also when that is gone; LinkUsedUp."""
     state, _ = await load(desk.store, CONNECT_LINK, token.tenant_id, token.stream_id)
     issued = live(state, token.digest, now)
+    await check_wanted(desk, token.tenant_id, issued)
+    return issued
+
+
+async def check_wanted(desk: Desk, project_id: UUID, issued: LinkIssued) -> None:
+    """LinkNotFound when the project or the end user is gone, or the connection was deleted since the link was made."""
     try:
-        await desk.vault.key(token.tenant_id, issued.end_user_id or token.tenant_id)
+        await desk.vault.key(project_id, issued.end_user_id or project_id)
     except Lost:
         raise LinkNotFound from None
-    return issued
+    connection, _ = await load(desk.store, CONNECTION, project_id, issued.connection_id)
+    if not connection.app_key:
+        raise LinkNotFound
 
 
 def parse_link(text: str) -> StreamToken:

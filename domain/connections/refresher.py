@@ -40,13 +40,6 @@ class Usable(msgspec.Struct, frozen=True):
     version: int
 
 
-class _NothingToShow:
-    """Read models that a refresh which only begins does not change."""
-
-    async def follow(self, tenant_id: UUID, position: int) -> None:
-        return
-
-
 class Refresher:
     """``complain`` tells operators what is tried again; ``chance`` answers a number between 0 and 1; ``note_use`` hears of every
     use, and when the worker should see to the token.
@@ -65,7 +58,6 @@ class Refresher:
         lease: timedelta = LEASE,
     ) -> None:
         self._desk = desk
-        self._starting = Desk(desk.store, desk.vault, _NothingToShow())
         self._targets = targets
         self._oauth = oauth
         self._clock = clock
@@ -190,7 +182,7 @@ class Refresher:
             refresh, started = refreshing.start(state, now, self._lease)
             return self._one(connection_id, at, (started,)), refresh
 
-        return await self._starting.execute(project_id, _CALLER, decide)
+        return await self._desk.execute(project_id, _CALLER, decide)
 
     async def _ask(
         self,
@@ -293,17 +285,8 @@ class Refresher:
         found = await self._desk.vault.credential(project_id, connection_id) if state.present else None
         if found is None:
             raise ConnectionNotFound
-        version, sealed_form = found
-        secret = read_secret(sealed_form)
-        if version > state.credential_version and secret.obtained_at is not None:
-            state = msgspec.structs.replace(
-                state,
-                credential_version=version,
-                obtained_at=secret.obtained_at,
-                expires_at=secret.expires_at,
-                ended="",
-            )
-        return Usable(state, secret, version)
+        version, secret = found[0], read_secret(found[1])
+        return Usable(refreshing.adopt(state, version, secret), secret, version)
 
     def _one(self, connection_id: UUID, at: int, events: tuple[Event, ...], *credentials: SealedCredential) -> Changes:
         return Changes(

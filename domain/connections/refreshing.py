@@ -89,6 +89,15 @@ def is_pausing(state: Connection, now: datetime) -> bool:
     return state.retry_at is not None and now < state.retry_at
 
 
+def adopt(state: Connection, version: int, secret: Secret) -> Connection:
+    """The state with the newest secret that is stored, also where no event names it yet."""
+    if version <= state.credential_version or secret.obtained_at is None:
+        return state
+    return msgspec.structs.replace(
+        state, credential_version=version, obtained_at=secret.obtained_at, expires_at=secret.expires_at, ended=""
+    )
+
+
 def start(state: Connection, now: datetime, lease: timedelta) -> tuple[Refresh, RefreshStarted]:
     """The caller has made sure that nobody else is at it: `is_taken` is no."""
     refresh = Refresh(

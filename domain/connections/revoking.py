@@ -81,6 +81,8 @@ class Revoker:
             outcome = "revoked" if has_endpoint else "unsupported"
         except (ProviderRefused, ProviderTrouble) as trouble:
             message = trouble.message
+        except Exception:  # an answer that nobody foresaw must not leave the attempt unrecorded
+            message = f"What {revocation.target.app.name} answered could not be read."
         attempted = RevocationAttempted(outcome=outcome, message=message)
 
         async def decide() -> tuple[Changes, None]:

@@ -46,6 +46,6 @@ def asked_wait(now: datetime, status: int, retry_after: str) -> timedelta | None
         return timedelta(seconds=min(int(retry_after[:9]), 10**8))
     try:
         until = parsedate_to_datetime(retry_after)
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter for years that no clock has
         return None
     return max(until - now, timedelta()) if until.tzinfo else None

@@ -216,7 +216,7 @@ async def test_an_answer_that_comes_after_the_lease_is_stored_all_the_same(
     node.ahead = other.ahead = timedelta(hours=2)
     refresh = await node.refresher._begin(linked.project_id, linked.connection_id, 1)
     assert refresh is not None
-    _, _, secret = await node.refresher._load(linked.project_id, linked.connection_id)
+    secret = (await node.refresher._load(linked.project_id, linked.connection_id)).secret
     answer = provider.ledger.refresh(provider.client_id, linked.tokens["refresh_token"])
     with pytest.raises(ConnectionUnusable):
         await token(other, linked)  # waits for the lease, tries the old token once, which is no good any more

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 import msgspec
@@ -59,7 +59,15 @@ async def resend(services: Services, call: Call) -> None:
 async def recover(services: Services, call: Call) -> Recovered:
     known, project_id = await member_of_project(services, call)
     body: RecoverBody = await call.body()
-    return Recovered(await services.deliveries.recover(project_id, await known.caller(), body.since))
+    return Recovered(await services.deliveries.recover(project_id, await known.caller(), _in_utc(body.since)))
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """BadRequest where the offset leads out of all years that there are."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise BadRequest("since is a time that no calendar has.") from None
 
 
 async def rotate_secret(services: Services, call: Call) -> RotatedSecret:

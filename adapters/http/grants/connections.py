@@ -26,7 +26,7 @@ from domain.instances.instance import InstanceNotFound
 from domain.projects.project import ProjectNotFound
 from projections.connections import ConnectionRow, GrantRow
 
-Provider = Annotated[str, msgspec.Meta(min_length=1, max_length=50, pattern="^[a-z0-9_.-]+$")]
+Provider = Annotated[str, msgspec.Meta(min_length=1, max_length=50, pattern=r"^[a-z0-9_.-]+(?!\n)$")]
 Capability = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 Scope = Annotated[str, msgspec.Meta(max_length=2000)]
 

@@ -142,6 +142,7 @@ async def test_what_is_kept_of_a_connection_is_sealed_and_told_to_nobody(
         ("2033-05-18T03:33:20", "2033-05-18T03:33:20Z"),
         (2_000_000_000, "2033-05-18T03:33:20Z"),
         (2_000_000_000.5, "2033-05-18T03:33:20.500000Z"),
+        ("9999-12-31T23:59:59.9999999Z", "9999-12-31T23:59:59Z"),
         (None, None),
     ],
 )
@@ -155,7 +156,8 @@ async def test_the_end_of_a_token_is_taken_in_iso_8601_and_in_seconds(
 
 
 @pytest.mark.parametrize(
-    "expires_at", ["soon", "", "2033", True, [], {}, -1, 2_000_000_000_000, "2033-13-01T00:00:00Z"]
+    "expires_at",
+    ["soon", "", "2033", True, [], {}, -1, 2_000_000_000_000, "2033-13-01T00:00:00Z", "0001-01-01", "1969-12-31T23:59:59Z"],
 )
 async def test_an_end_that_is_none_is_refused(grants: Grants, expires_at: Any) -> None:
     path = f"/v1/customers/{await grants.made_customer()}/connections"
