@@ -206,6 +206,8 @@ class CustomerConnections:
         try:
             target = await self._targets.target(project_id, provider, "oauth2", {})
             asked = {field.name for field in target.scheme.fields}
-            return check_fields(target.scheme, {name: secret.credentials[name] for name in asked & set(secret.credentials)})
+            return check_fields(
+                target.scheme, {name: secret.credentials[name] for name in asked & set(secret.credentials)}
+            )
         except Refusal:
             return None

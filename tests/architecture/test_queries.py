@@ -28,7 +28,7 @@ WITHOUT_TENANT = {
     "update projection_generations g set status = 'dropped'": "asks whether any tenant at all is still served by one",
     "insert into {} ({}) select * from unnest({}) on conflict": "Table puts tenant_id in front of the columns",
     "update {} t set {} from unnest({}) as u({}) where {}": "Table puts tenant_id in front of the key it compares",
-    "delete from {} t using (select {} from {} where {} < clock_timestamp()": "what has expired goes in every tenant",
+    "delete from {} t using (select {} from {} where {} < statement_timestamp()": "what has expired goes in every tenant",
     "delete from {} t using unnest({}) as u({}) where {}": "Table puts tenant_id in front of the key it compares",
 }
 """Beginnings of the other queries that do not say it, and why."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from adapters.oauth.provider_client import ProviderClient
 from domain.connections.events import ConnectionDeleted, RevocationAttempted
 from scripts.providers import faults
 from scripts.providers.quick import QuickProvider
@@ -33,6 +36,18 @@ async def test_a_provider_in_trouble_does_not_keep_the_connection_alive(
     attempted = await deleted(node, linked)
     assert (attempted.outcome, bool(attempted.message)) == ("failed", True)
     assert await node.wired.vault.credential(linked.project_id, linked.connection_id) is None
+
+
+async def test_an_answer_that_nobody_foresaw_is_recorded_too(
+    node: Node, linked: Linked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def breaks(*args: object, **more: object) -> bool:
+        raise ValueError("planted")
+
+    monkeypatch.setattr(ProviderClient, "revoke", breaks)
+    attempted = await deleted(node, linked)
+    assert (attempted.outcome, "could not be read" in attempted.message) == ("failed", True)
+    assert "planted" not in attempted.message
 
 
 async def test_an_app_without_a_revocation_endpoint_is_recorded_as_such(

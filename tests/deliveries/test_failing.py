@@ -110,6 +110,17 @@ async def test_retry_after_is_waited_for(post: Post, api: Api, receiver: Receive
     assert len(receiver.received) == 2
 
 
+async def test_an_attempt_counts_whatever_the_receiver_asks_for(post: Post, api: Api, receiver: Receiver) -> None:
+    receiver.status, receiver.headers = 503, {"Retry-After": "Fri, 01 Jan 99999999999 00:00:00 GMT"}
+    await api.connect("ada")
+    await post.deliver()
+    (attempt,) = (await entry(post))["attempts"]
+    assert attempt["status_code"] == 503
+    receiver.status, receiver.headers = 200, {}
+    await post.later(seconds=6)
+    assert (await entry(post))["status"] == "delivered"
+
+
 async def test_a_receiver_that_says_it_is_gone_is_sent_nothing_more(post: Post, api: Api, receiver: Receiver) -> None:
     receiver.status = 410
     await api.connect("ada")
@@ -203,6 +214,12 @@ async def test_recovering_leaves_alone_what_failed_before(post: Post, api: Api, 
     assert answer.json == {"recovered": 0}
     repeated = await post.manage("POST", "/Deliveries/Recover", {"since": since}, headers={"Idempotency-Key": "once"})
     assert repeated.json == answer.json
+
+
+@pytest.mark.parametrize("since", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+async def test_a_time_outside_of_all_years_is_refused(post: Post, since: str) -> None:
+    answer = await post.manage("POST", "/Deliveries/Recover", {"since": since})
+    assert (answer.status, "no calendar" in answer.text) == (400, True)
 
 
 async def test_one_message_is_sent_again_under_its_own_id(post: Post, api: Api, receiver: Receiver) -> None:

@@ -157,7 +157,19 @@ async def test_the_end_of_a_token_is_taken_in_iso_8601_and_in_seconds(
 
 @pytest.mark.parametrize(
     "expires_at",
-    ["soon", "", "2033", True, [], {}, -1, 2_000_000_000_000, "2033-13-01T00:00:00Z", "0001-01-01", "1969-12-31T23:59:59Z"],
+    [
+        "soon",
+        "",
+        "2033",
+        True,
+        [],
+        {},
+        -1,
+        2_000_000_000_000,
+        "2033-13-01T00:00:00Z",
+        "0001-01-01",
+        "1969-12-31T23:59:59Z",
+    ],
 )
 async def test_an_end_that_is_none_is_refused(grants: Grants, expires_at: Any) -> None:
     path = f"/v1/customers/{await grants.made_customer()}/connections"
@@ -200,6 +212,10 @@ async def test_everything_that_is_wrong_is_said_at_once_and_nothing_is_repeated(
         (["body", "name"], "string_too_long"),
         (["body", "metadata_json"], "dict_type"),
     ]
+    for provider in ("gmail\n", "\ngmail", "gmail\r\n"):
+        assert problems(await grants.call("POST", path, {**MAIL, "provider": provider})) == [
+            (["body", "provider"], "string_pattern_mismatch")
+        ]
     longest = {**MAIL, "provider": "x" * 50, "name": "ä" * 255}
     assert (await grants.call("POST", path, longest)).status == 201
 

@@ -6,12 +6,16 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+from adapters.connectors.outbound import OutboundClient
 from app import Causeway
+from domain.apps.catalogue import Catalogue
 from scripts.providers import faults
+from scripts.providers.manifests import as_app
 from scripts.providers.quick import QuickProvider
 from tests.api.grants.speaking import Grants, Json, Runtime, detail
-from tests.api.staging import SetClock
+from tests.api.staging import SetClock, register, staged
 from tests.api_client import Answer
+from tests.conftest import Ground
 
 
 async def linked(
@@ -177,3 +181,25 @@ async def test_the_connection_that_the_integration_provider_api_imported_is_rene
     credentials = await fetched(runtime)
     assert credentials["scope"] == "read"
     assert await provider.whose(credentials["access_token"]) == "ada"
+
+
+async def test_what_the_providers_address_needs_is_taken_from_the_credentials(
+    ground: Ground, wired: Causeway, clock: SetClock, provider: QuickProvider
+) -> None:
+    """A shop's name, for example. Where it is missing nobody can renew the token, which then has an end."""
+    account = [{"name": "account", "label": "Account", "desc": "Its name."}]
+    address = provider.token_url.replace("127.0.0.1", "{account}.0.0.1")
+    catalogue = Catalogue({"local": as_app(provider, fields=account, token_url=address)})
+    outbound = OutboundClient(allow_private_networks=True, keep_connections=False)
+    async with staged(wired, ground.plan, clock=clock, outbound=outbound, catalogue=catalogue) as api:
+        await register(api, "local", client_id=provider.client_id, client_secret=provider.client_secret)
+        grants, tokens = Grants(api), provider.tokens_for("ada")
+        due = {**tokens, "expires_at": clock().isoformat()}
+        _, runtime = await grants.granted(provider="local", credentials={**due, "account": "127"})
+        assert await provider.whose((await fetched(runtime))["access_token"]) == "ada"
+        assert refreshes(provider) == 1
+        for number, wrong in enumerate(({}, {"account": 7}, {"account": ""})):
+            made, runtime = await grants.granted(provider="local", credentials={**due, **wrong}, name=f"wrong {number}")
+            assert made["status"] == "expired"
+            assert "expired" in detail(await runtime.fetch("local"))[1]
+        assert refreshes(provider) == 1
