@@ -107,6 +107,9 @@ class Attempts:
             return _judge(await self._courier.post(endpoint.address, headers, body), self._clock())
         except NoReply as reason:
             return _Judged(str(reason))
+        except Exception as error:  # an answer that nobody foresaw counts as one that did not come
+            self._log.warning("delivery_broke", error=type(error).__name__)
+            return _Judged("What the receiver answered could not be read.")
 
     async def _failed(self, outcome: Outcome, judged: _Judged, endpoint: Endpoint) -> None:
         claim, now = outcome.claim, self._clock()

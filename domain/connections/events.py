@@ -85,7 +85,7 @@ class RefreshStarted(Event, frozen=True):
 
 
 class TokenRefreshed(Event, frozen=True):
-    """The provider renewed the token; the new one is the credential of that version."""
+    """The provider renewed the token; the new one is the credential of that version. ``revives``: the connection had been given up."""
 
     TOPIC = "connection.token_refreshed"
     fence: int
@@ -94,6 +94,7 @@ class TokenRefreshed(Event, frozen=True):
     expires_at: datetime | None = None
     renewable: bool = True
     scopes: tuple[str, ...] | None = None
+    revives: bool = False
 
 
 class RefreshFailed(Event, frozen=True):

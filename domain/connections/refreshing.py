@@ -129,6 +129,7 @@ def succeed(state: Connection, refresh: Refresh, secret: Secret, credential_vers
             obtained_at=secret.obtained_at,
             expires_at=secret.expires_at,
             scopes=secret.scopes if secret.scopes != state.scopes else None,
+            revives=bool(state.ended),
         ),
     )
 

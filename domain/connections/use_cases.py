@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain.apps.app import KeyScheme
+from domain.apps.app import KeyScheme, OAuth2Scheme
 from domain.connections.authorising import Life, Whose, import_token
 from domain.connections.connection import CONNECTION, ConnectionNotFound
 from domain.connections.owners import Owner, Owners
@@ -70,7 +70,7 @@ class ConnectionCommands:
                 scopes=tokens.scopes,
                 obtained_at=now,
                 expires_at=tokens.expires_at,
-                renewable=tokens.refresh_token is not None,
+                renewable=self._is_renewable(integration, tokens),
             )
             whose = _whose(owner, integration, replaces=replaces, now=now)
             return found.changes(import_token(found.state, whose, life, credential.version), credential), None
@@ -118,6 +118,11 @@ class ConnectionCommands:
 
         await self._desk.execute(project_id, caller, decide)
         self._revoker.begin(revocation)
+
+    def _is_renewable(self, integration: Integration, tokens: TokenSet) -> bool:
+        """Only OAuth 2 knows refresh tokens; of a key that came with one nobody could buy the next."""
+        _, scheme = self._targets.scheme(integration)
+        return tokens.refresh_token is not None and isinstance(scheme, OAuth2Scheme)
 
     def _imported(self, integration: Integration, tokens: TokenSet) -> Secret:
         """For an app with a key, the access token is its secret."""

@@ -10,6 +10,7 @@ from domain.connections.events import (
     ConnectionInvalidated,
     ConnectionLinked,
     TokenImported,
+    TokenRefreshed,
 )
 from domain.events import Event
 from domain.ids import new_id
@@ -46,6 +47,8 @@ def _announced(event: Event, version: int) -> str:
             return CREATED if version == 1 else UPDATED
         case ConnectionInvalidated():
             return INVALID
+        case TokenRefreshed() if event.revives:
+            return UPDATED
         case ConnectionDeleted():
             return DELETED
     return ""

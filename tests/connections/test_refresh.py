@@ -230,6 +230,10 @@ async def test_an_answer_that_comes_after_the_lease_is_stored_all_the_same(
     await node.refresher._keep(linked.project_id, linked.connection_id, refresh, late)
     assert (await linked.state()).status(node.clock()) is Status.ACTIVE
     assert await token(other, linked) == answer["access_token"]
+    kinds = await node.wired.pool.fetch(
+        "select kind from outbox where stream_id = $1 order by version", linked.connection_id
+    )
+    assert [row["kind"] for row in kinds] == ["connection.created", "connection.invalid", "connection.updated"]
 
 
 async def test_a_deleted_connection_takes_no_late_answer(node: Node, linked: Linked, provider: QuickProvider) -> None:

@@ -153,8 +153,9 @@ class TestAnAnswer:
     def test_heals_a_connection_that_was_given_up_meanwhile(self) -> None:
         lost = ConnectionInvalidated(status="error", message=LOST_FROM_SIGHT, fence=2)
         late = given(LINKED, STARTED, STARTED_AGAIN, lost)
-        late.when(succeed, REFRESH, ANSWER, 2).then(RENEWED)
-        assert CONNECTION.evolve(late.state, RENEWED).status(ENDS) is Status.ACTIVE
+        revived = msgspec.structs.replace(RENEWED, revives=True)
+        late.when(succeed, REFRESH, ANSWER, 2).then(revived)
+        assert CONNECTION.evolve(late.state, revived).status(ENDS) is Status.ACTIVE
 
     def test_of_an_earlier_authorisation_is_worthless(self) -> None:
         given(LINKED, STARTED, LINKED_AGAIN).when(succeed, REFRESH, ANSWER, 6).then_nothing()

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from tests.api.staging import SetClock, import_token, refusal
+from tests.api.staging import SetClock, import_token, refusal, register
 from tests.api_client import Api
 
 
@@ -34,12 +34,15 @@ async def test_an_app_that_was_removed_reads_as_not_connected_until_it_is_added_
 
 async def test_a_token_that_cannot_be_renewed_is_invalid_after_its_time(api: Api, clock: SetClock) -> None:
     expires_at = round(clock().timestamp() * 1000) + 60_000
-    await import_token(api, "ada", expiresAt=expires_at)
-    await import_token(api, "eve", expiresAt=expires_at, refreshToken="renews")
-    assert await api.status("ada", "github") == {"github": "connected"}
+    await register(api, "gitlab", client_id="ours", client_secret="planted-client-secret")
+    await import_token(api, "ada", "gitlab", expiresAt=expires_at)
+    await import_token(api, "eve", "gitlab", expiresAt=expires_at, refreshToken="renews")
+    await import_token(api, "bob", "github", expiresAt=expires_at, refreshToken="of a key, so nobody's")
+    assert await api.status("ada", "gitlab") == {"gitlab": "connected"}
     clock.ahead = timedelta(seconds=61)
-    assert await api.status("ada", "github") == {"github": "invalid"}
-    assert await api.status("eve", "github") == {"github": "connected"}
+    assert await api.status("ada", "gitlab") == {"gitlab": "invalid"}
+    assert await api.status("eve", "gitlab") == {"gitlab": "connected"}
+    assert await api.status("bob", "github") == {"github": "invalid"}
 
 
 async def test_no_app_keys_are_code_1(api: Api) -> None:
