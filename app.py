@@ -110,6 +110,7 @@ class Causeway:
         self.readiness = Readiness(pool, ALL_PROJECTIONS, schema_is_current)
         self.services = self._services()
         self.deliveries = self._deliveries()
+        self.refreshing = RefreshWorker(self.refresh_queue, self.connections.refresher, utc_now)
 
     def _services(self) -> Services:
         pool = self.pool
@@ -204,7 +205,7 @@ class Causeway:
     def workers(self) -> Supervisor:
         """The loops that processes of the role "worker" run, and those of the role "all"."""
         loops: dict[str, Callable[[], Awaitable[None]]] = {"follower": lambda: self.follower.run(self.wakeups)}
-        loops["refreshing"] = RefreshWorker(self.refresh_queue, self.connections.refresher, utc_now).run
+        loops["refreshing"] = self.refreshing.run
         loops["expiry"] = Expiry(self.store.remove_expired_answers, *expiring(self.pool, ALL_PROJECTIONS)).run
         loops["emptying"] = Emptying(self.store.empty_abandoned).run
         loops["deliveries"] = self.deliveries.run
@@ -220,6 +221,7 @@ class Causeway:
         """Finishes what was acknowledged or is about to be, then lets go."""
         try:
             await self.connections.drain()
+            await self.refreshing.finish()
             await self.store.drain()
             await self.delivery_queue.drain()
             await self.follower.drain()

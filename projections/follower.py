@@ -18,7 +18,7 @@ from projections.rows import MuchToRemove
 _ORPHANED_AFTER_SECONDS = 1.0
 _PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 3.2)
 _CLAIM = """
-select tenant_id, position from dirty where marked_at < clock_timestamp() - make_interval(secs => $1)
+select tenant_id, position from dirty where marked_at < statement_timestamp() - make_interval(secs => $1)
 order by marked_at limit $2 for update skip locked
 """
 # Whose code is not here, or whose event is a riddle, makes room for others and is looked at again later.

@@ -98,7 +98,7 @@ class Table(msgspec.Struct, frozen=True, eq=False, dict=True):
         """At most so many rows of any tenant whose time has come, the oldest first."""
         keys = ", ".join(self.key_columns)
         return (
-            f"delete from {self.name} t using (select {keys} from {self.name} where {self.expires} < clock_timestamp()"
+            f"delete from {self.name} t using (select {keys} from {self.name} where {self.expires} < statement_timestamp()"
             f" order by {self.expires} limit $1 for update skip locked) u where {self._matches}"
         )
 
