@@ -57,7 +57,7 @@ class WrappedKey(msgspec.Struct, frozen=True):
 
 
 class SealedCredential(msgspec.Struct, frozen=True):
-    """One immutable version of a connection's secret. Versions start at 1."""
+    """One immutable version of a connection's secret. Versions start at 1; the newest eight are kept."""
 
     connection_id: UUID
     version: int

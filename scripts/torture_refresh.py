@@ -13,6 +13,8 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+import structlog
+
 from adapters.postgres.embedded import EmbeddedPostgres
 from adapters.postgres.embedded.postmaster import find_postmaster
 from scripts.providers.oidc import OidcProvider
@@ -149,6 +151,7 @@ def main(arguments: list[str]) -> int:
     options.add_argument("--oidc", action="store_true", help="the certified oidc-provider instead of a quick one")
     options.add_argument("--server", help="as for tailing; a given server is not killed")
     options.add_argument("--mutant", choices=MUTANTS, help="with that mistake: the probe must catch it")
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     return run(torture, options.parse_args(arguments))
 
 

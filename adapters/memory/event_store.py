@@ -29,6 +29,9 @@ from domain.ports import (
     WrappedKey,
 )
 
+_VERSIONS_KEPT = 8
+"""Credentials of a connection, the newest ones."""
+
 
 class _Tenant:
     """One tenant's share of every table."""
@@ -182,6 +185,9 @@ def _store(tenant: _Tenant, append: Append) -> Appended:
             tenant.facts[change.fact] = (change.stream_id, change.subject_id)
     tenant.data_keys.update({key.subject_id: key for key in append.data_keys})
     tenant.credentials.update({(one.connection_id, one.version): one for one in append.credentials})
+    for one in append.credentials:
+        for version in range(1, one.version - _VERSIONS_KEPT + 1):
+            tenant.credentials.pop((one.connection_id, version), None)
     for message in append.outbox:
         tenant.outbox[message.message_id] = Queued.again(message, tenant.outbox.get(message.message_id), now)
     if append.command:

@@ -16,7 +16,8 @@ from domain.connections.linking import Linking
 from domain.connections.oauth import Client, OAuthClient
 from domain.connections.obtaining import Obtaining
 from domain.connections.owners import Owners
-from domain.connections.refresher import LEASE, NoteUse, Refresher
+from domain.connections.refresh_queue import NoteUse
+from domain.connections.refresher import LEASE, Refresher
 from domain.connections.revoking import Revoker
 from domain.connections.targets import Targets
 from domain.connections.use_cases import ConnectionCommands
@@ -65,11 +66,13 @@ def assemble(desk: Desk, around: Surroundings) -> ConnectionUseCases:
     linking = Linking(desk, targets, around.clock, around.public_url)
     revoker = Revoker(desk, targets, around.oauth)
     return ConnectionUseCases(
-        ConnectionCommands(desk, owners, targets, revoker, around.clock),
+        ConnectionCommands(desk, owners, targets, revoker, around.clock, around.note_use),
         Connecting(desk, owners, targets, obtaining, linking, around.clock),
         CustomerConnections(desk, owners, targets, revoker, around.clock),
         linking,
-        Authorizations(desk, owners, targets, obtaining, around.oauth, around.clock, around.public_url),
+        Authorizations(
+            desk, owners, targets, obtaining, around.oauth, around.clock, around.note_use, around.public_url
+        ),
         Refresher(
             desk,
             targets,

@@ -28,6 +28,7 @@ from domain.connections.oauth import (
 from domain.connections.obtaining import PROVIDER_SECONDS, Gain, Obtaining
 from domain.connections.owners import Owners
 from domain.connections.provider_errors import explained, reason_of
+from domain.connections.refresh_queue import NoteUse
 from domain.connections.secret import Secret, read_secret
 from domain.connections.targets import Targets
 from domain.deciding import Caller, Changes, Desk, load
@@ -89,10 +90,11 @@ class Authorizations:
         obtaining: Obtaining,
         oauth: OAuthClient,
         clock: Clock,
+        note_use: NoteUse,
         public_url: str,
     ) -> None:
         self._desk = desk
-        self._completion = Completion(desk, owners, clock)
+        self._completion = Completion(desk, owners, clock, note_use)
         self._targets = targets
         self._obtaining = obtaining
         self._oauth = oauth

@@ -7,8 +7,11 @@ import msgspec
 from domain.connections import connect_link as links
 from domain.connections.authorising import Whose
 from domain.connections.connect_link import CONNECT_LINK, LinkIssued
+from domain.connections.connection import CONNECTION, Connection
 from domain.connections.obtaining import Gain, authorise
 from domain.connections.owners import Owners
+from domain.connections.refresh_queue import NoteUse
+from domain.connections.refreshing import next_look
 from domain.deciding import Caller, Changes, Desk, load
 from domain.ids import StreamToken
 from domain.ports import Clock, StreamEvents, SubjectForgotten
@@ -17,10 +20,13 @@ _CALLER = Caller("end_user:connect_page")
 
 
 class Completion:
-    def __init__(self, desk: Desk, owners: Owners, clock: Clock) -> None:
+    """``note_use`` hears when the worker should see to the new token."""
+
+    def __init__(self, desk: Desk, owners: Owners, clock: Clock, note_use: NoteUse) -> None:
         self._desk = desk
         self._owners = owners
         self._clock = clock
+        self._note_use = note_use
 
     async def store(self, token: StreamToken, issued: LinkIssued, gain: Gain) -> None:
         """Stores link and connection together. What another link has connected meanwhile gives way.
@@ -28,7 +34,7 @@ class Completion:
         LinkUsedUp, LinkNotFound when the end user was erased or the connection deleted, IntegrationNotFound, DifferentAccount.
         """
 
-        async def decide() -> tuple[Changes, None]:
+        async def decide() -> tuple[Changes, Connection]:
             state, version = await load(self._desk.store, CONNECT_LINK, token.tenant_id, token.stream_id)
             if state.completed:
                 raise links.LinkUsedUp
@@ -52,6 +58,10 @@ class Completion:
             )
             done = StreamEvents(token.stream_id, CONNECT_LINK.stream_type, version, (links.LinkCompleted(),))
             changes = found.changes(events, credential, more=(done,))
-            return msgspec.structs.replace(changes, destroys=(token.stream_id,)), None
+            connected = found.state
+            for event in events:
+                connected = CONNECTION.evolve(connected, event)
+            return msgspec.structs.replace(changes, destroys=(token.stream_id,)), connected
 
-        await self._desk.execute(token.tenant_id, _CALLER, decide)
+        connected = await self._desk.execute(token.tenant_id, _CALLER, decide)
+        self._note_use(token.tenant_id, issued.connection_id, next_look(connected, self._clock()))

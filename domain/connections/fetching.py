@@ -11,7 +11,8 @@ import msgspec
 
 from domain.apps.catalogue import AppNotFound, UnknownAuthType
 from domain.connections.connection import Connection
-from domain.connections.refresher import NoteUse, Refresher
+from domain.connections.refresh_queue import NoteUse
+from domain.connections.refresher import Refresher
 from domain.connections.refreshing import AHEAD, ConnectionUnusable, is_due, next_look
 from domain.connections.secret import Secret, read_secret
 from domain.connections.targets import ClientMissing

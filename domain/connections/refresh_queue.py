@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Protocol, TypeAlias
 from uuid import UUID
@@ -11,6 +11,10 @@ import msgspec
 
 ConnectionKey: TypeAlias = tuple[UUID, UUID]
 """A project and one of its connections."""
+
+
+NoteUse = Callable[[UUID, UUID, datetime | None], None]
+"""Hears that a project's connection is used, and when its token should be seen to."""
 
 
 class Use(msgspec.Struct, frozen=True):

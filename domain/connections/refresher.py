@@ -14,6 +14,7 @@ import msgspec
 from domain.connections import refreshing
 from domain.connections.connection import CONNECTION, Connection, ConnectionNotFound
 from domain.connections.oauth import OAuthClient, Obtained, ProviderRefused, ProviderTrouble, Target
+from domain.connections.refresh_queue import NoteUse
 from domain.connections.refreshing import ConnectionUnusable, Refresh, RefreshTrouble
 from domain.connections.secret import Secret, read_secret
 from domain.connections.targets import Targets
@@ -29,7 +30,6 @@ _CALLER = Caller("system:refresh")
 _FIRST_LOOK, _LONGEST_LOOK = 0.02, 0.5
 _Key = tuple[UUID, UUID, int]
 _Stored = TypeVar("_Stored")
-NoteUse = Callable[[UUID, UUID, datetime | None], None]
 
 
 class Usable(msgspec.Struct, frozen=True):

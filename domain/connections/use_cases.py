@@ -11,6 +11,8 @@ from domain.apps.app import KeyScheme, OAuth2Scheme
 from domain.connections.authorising import Life, Whose, import_token
 from domain.connections.connection import CONNECTION, ConnectionNotFound
 from domain.connections.owners import Owner, Owners
+from domain.connections.refresh_queue import NoteUse
+from domain.connections.refreshing import AHEAD
 from domain.connections.revoking import Revocation, Revoker
 from domain.connections.secret import Secret
 from domain.connections.targets import Targets
@@ -46,12 +48,14 @@ class ConnectionCommands:
         targets: Targets,
         revoker: Revoker,
         clock: Clock,
+        note_use: NoteUse,
     ) -> None:
         self._desk = desk
         self._owners = owners
         self._targets = targets
         self._revoker = revoker
         self._clock = clock
+        self._note_use = note_use
 
     async def import_token(
         self, project_id: UUID, caller: Caller, external_id: str, tokens: TokenSet, *, replaces: bool
@@ -61,7 +65,7 @@ class ConnectionCommands:
         IntegrationNotFound, ConnectionAlreadyExists.
         """
 
-        async def decide() -> tuple[Changes, None]:
+        async def decide() -> tuple[Changes, UUID]:
             owner, integration = await self._owners.of_end_user(project_id, external_id, tokens.app_key)
             found = await self._owners.found(project_id, owner)
             credential = await self._owners.sealed(project_id, found, self._imported(integration, tokens))
@@ -73,9 +77,12 @@ class ConnectionCommands:
                 renewable=self._is_renewable(integration, tokens),
             )
             whose = _whose(owner, integration, replaces=replaces, now=now)
-            return found.changes(import_token(found.state, whose, life, credential.version), credential), None
+            events = import_token(found.state, whose, life, credential.version)
+            return found.changes(events, credential), found.connection_id
 
-        await self._desk.execute(project_id, caller, decide)
+        connection_id = await self._desk.execute(project_id, caller, decide, UUID)
+        if tokens.expires_at is not None:  # the worker says so in time, or renews it
+            self._note_use(project_id, connection_id, tokens.expires_at - AHEAD)
 
     async def delete(self, project_id: UUID, caller: Caller, external_id: str, app_key: str) -> None:
         """Deletes the end user's connection and destroys its secrets; registrations stay. The provider is asked to end its token.

@@ -11,6 +11,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from adapters.postgres.pool import is_lost
 from domain.connections.connection import Status
 from domain.connections.refreshing import LOST_FROM_SIGHT
 from scripts.torturing.refresh_child import (
@@ -198,9 +199,12 @@ class Killing:
             await holding.execute("begin")
             await holding.execute("select from tenant_heads for update")
             yield HeldAppends(watching)
-            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):  # the server was killed
+            try:
                 await holding.execute("commit")
                 await _until(watching, _WORKING, 0)
+            except Exception as error:
+                if not is_lost(error):  # the server may have been killed
+                    raise
         finally:
             holding.terminate()
             watching.terminate()

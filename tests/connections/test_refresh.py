@@ -314,3 +314,25 @@ async def test_no_secret_is_in_any_event(node: Node, linked: Linked) -> None:
     for secret in (*map(str, linked.tokens.values()), fresh):
         if len(secret) > 8:
             assert secret.encode() not in stored
+
+
+async def test_only_the_newest_versions_of_a_secret_are_kept(
+    node: Node, linked: Linked, provider: QuickProvider
+) -> None:
+    for hours in range(2, 22, 2):
+        node.ahead = timedelta(hours=hours)
+        assert await provider.whose(await token(node, linked)) == "ada"
+    rows = await node.wired.pool.fetch(
+        "select version from credentials where connection_id = $1 order by version", linked.connection_id
+    )
+    assert [row["version"] for row in rows] == list(range(4, 12))
+
+
+async def test_an_imported_token_s_end_is_looked_after_before_it_is_ever_used(
+    ground: Ground, node: Node, provider: QuickProvider
+) -> None:
+    linked = await link(ground, node, provider)
+    due = node.uses[linked.connection_id]
+    state = await linked.state()
+    assert due is not None and state.expires_at is not None
+    assert due < state.expires_at

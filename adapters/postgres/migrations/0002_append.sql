@@ -179,6 +179,12 @@ begin
             from unnest(c_append, c_connection, c_version, c_subject, c_sealed)
                 as c(append, connection_id, version, subject_id, sealed)
             where fate[c.append] = 0;
+        -- Of what is renewed for years a few versions are kept: whoever still reads one has read it long before.
+        if 8 < any (c_version) then
+            delete from credentials t using unnest(c_append, c_connection, c_version) as c(append, connection_id, version)
+                where fate[c.append] = 0 and t.tenant_id = a_tenant[c.append] and t.connection_id = c.connection_id
+                and t.version <= c.version - 8;
+        end if;
     end if;
 
     if cardinality(o_append) > 0 then
