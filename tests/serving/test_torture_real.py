@@ -19,7 +19,6 @@ PROGRAM = Path(__file__).parents[2] / "scripts" / "torture"
         ("stale", "--seconds", "40"),
         ("delete_project", "--seconds", "40"),
         ("refresh", "--seconds", "60"),
-        ("refresh", "--seconds", "20", "--oidc"),
     ],
     ids=lambda arguments: " ".join(arguments),
 )
